@@ -1,0 +1,256 @@
+"""The canonical form: what a request, an answer and a stream mean, apart from any wire.
+
+Every value is frozen. Unknown members of a wire's objects are kept in ``extra``; they belong to the
+wire named by the enclosing request or response and go out again only to that wire.
+Tool arguments are JSON *text*, never parsed values: order, spelling and even breakage survive.
+"""
+
+from typing import Any, Literal, TypeAlias
+
+from msgspec import Struct
+
+Extra: TypeAlias = dict[str, Any]
+Role: TypeAlias = Literal["system", "developer", "user", "assistant", "tool"]
+MediaKind: TypeAlias = Literal["image", "audio", "video", "document"]
+Stop: TypeAlias = Literal["end", "stop_sequence", "length", "tool_use", "refusal", "pause", "error"]
+DeltaKind: TypeAlias = Literal["text", "thinking", "signature", "arguments", "refusal"]
+
+
+class Text(Struct, frozen=True, tag="text"):
+    """Plain text. ``extra`` may hold e.g. ``cache_control`` or ``annotations``."""
+
+    text: str
+    extra: Extra = {}
+
+
+class Media(Struct, frozen=True, tag="media", kw_only=True):
+    """An image, sound, video or document; exactly one of ``data`` (base64), ``url``, ``file_id`` is set."""
+
+    kind: MediaKind
+    data: str | None = None
+    url: str | None = None
+    file_id: str | None = None
+    media_type: str | None = None
+    name: str | None = None
+    detail: str | None = None
+    extra: Extra = {}
+
+
+class Thinking(Struct, frozen=True, tag="thinking"):
+    """Reasoning text. ``signature`` is opaque and returned byte for byte; ``redacted`` replaces the text.
+
+    ``signature`` None means that the wire had none; "" is a signature that is present and empty.
+    """
+
+    text: str = ""
+    signature: str | None = None
+    redacted: str | None = None
+    extra: Extra = {}
+
+
+class Refusal(Struct, frozen=True, tag="refusal"):
+    """The model's words for declining."""
+
+    text: str
+    extra: Extra = {}
+
+
+class ToolCall(Struct, frozen=True, tag="tool_call"):
+    """A call the model wants made. ``arguments`` is JSON text as the provider wrote it ("" = none given)."""
+
+    id: str
+    name: str
+    arguments: str = ""
+    extra: Extra = {}
+
+
+class Opaque(Struct, frozen=True, tag="opaque"):
+    """A block only its own wire understands; ``value`` goes out unchanged to that wire and nowhere else."""
+
+    wire: str
+    value: dict[str, Any]
+
+
+class ToolResult(Struct, frozen=True, tag="tool_result"):
+    """What a tool answered. ``content`` holds Text, Media and Opaque blocks."""
+
+    call_id: str
+    content: tuple["Block", ...] = ()
+    is_error: bool = False
+    extra: Extra = {}
+
+
+Block: TypeAlias = Text | Media | Thinking | Refusal | ToolCall | ToolResult | Opaque
+
+
+class Message(Struct, frozen=True):
+    """One turn. System texts are messages of role system (first, where the wire keeps them apart).
+
+    A tool result is a ToolResult block, in a message of role ``tool`` or among the blocks of a ``user`` message.
+    """
+
+    role: Role
+    content: tuple[Block, ...]
+    name: str | None = None
+    extra: Extra = {}
+
+
+class Tool(Struct, frozen=True):
+    """A function the model may call; ``parameters`` is JSON Schema, None where the caller gave none."""
+
+    name: str
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+    extra: Extra = {}
+
+
+class ToolChoice(Struct, frozen=True):
+    """``mode`` as in OpenAI's vocabulary; ``named`` carries the one tool to call in ``name``."""
+
+    mode: Literal["auto", "none", "required", "named"]
+    name: str | None = None
+
+
+class OutputFormat(Struct, frozen=True):
+    """The form asked of the answer: free text, any JSON object, or JSON that fits ``schema``."""
+
+    kind: Literal["text", "json", "schema"]
+    schema: dict[str, Any] | None = None
+    name: str | None = None
+    description: str | None = None
+    strict: bool | None = None
+
+
+class Reasoning(Struct, frozen=True):
+    """How much to think: ``effort`` (none|minimal|low|medium|high|xhigh|max) and/or ``budget`` in tokens.
+
+    ``mode`` is the explicit switch where a wire has one. None everywhere = the caller did not say.
+    """
+
+    mode: Literal["enabled", "adaptive", "disabled"] | None = None
+    effort: str | None = None
+    budget: int | None = None
+    extra: Extra = {}
+
+
+class ChatRequest(Struct, frozen=True, kw_only=True):
+    """One chat operation. None = absent; zero and empty are values the caller sent."""
+
+    wire: str
+    model: str
+    messages: tuple[Message, ...]
+    tools: tuple[Tool | Opaque, ...] = ()
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    stop: tuple[str, ...] | None = None
+    n: int | None = None
+    seed: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    logit_bias: dict[str, Any] | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    output: OutputFormat | None = None
+    reasoning: Reasoning | None = None
+    stream: bool = False
+    include_usage: bool = False
+    user: str | None = None
+    extra: Extra = {}
+
+
+class Usage(Struct, frozen=True):
+    """Tokens of one answer. ``input`` counts cached and cache-written tokens too, ``output`` counts reasoning.
+
+    None for a part means that the provider did not report it. ``estimated`` marks our own guess.
+    """
+
+    input: int = 0
+    output: int = 0
+    cached: int | None = None
+    cache_write: int | None = None
+    reasoning: int | None = None
+    estimated: bool = False
+    extra: Extra = {}
+
+
+class Choice(Struct, frozen=True):
+    """One of the answers. ``native`` is the provider's own word for the stop reason, for its own wire."""
+
+    index: int
+    content: tuple[Block, ...]
+    stop: Stop = "end"
+    stop_sequence: str | None = None
+    native: str | None = None
+    logprobs: Any = None
+    extra: Extra = {}
+
+
+class ChatResponse(Struct, frozen=True, kw_only=True):
+    """A whole answer. ``created`` in Unix seconds, 0 where the provider reports none."""
+
+    wire: str
+    id: str
+    model: str
+    choices: tuple[Choice, ...]
+    created: int = 0
+    usage: Usage | None = None
+    extra: Extra = {}
+
+
+class Start(Struct, frozen=True, tag="start"):
+    """The stream has begun. ``usage`` holds what is known now (Anthropic reports its input tokens here)."""
+
+    id: str
+    model: str
+    created: int = 0
+    usage: Usage | None = None
+    extra: Extra = {}
+
+
+class BlockStart(Struct, frozen=True, tag="block_start"):
+    """Block ``index`` of ``choice`` begins; ``block`` is its empty shell (id and name for a ToolCall)."""
+
+    choice: int
+    index: int
+    block: Block
+
+
+class Delta(Struct, frozen=True, tag="delta"):
+    """More of a block that has begun; ``kind`` says which part of it grows."""
+
+    choice: int
+    index: int
+    kind: DeltaKind
+    text: str
+    logprobs: Any = None
+
+
+class BlockStop(Struct, frozen=True, tag="block_stop"):
+    """Block ``index`` of ``choice`` is whole."""
+
+    choice: int
+    index: int
+
+
+class Finish(Struct, frozen=True, tag="finish"):
+    """One choice is complete, and why."""
+
+    choice: int
+    stop: Stop
+    stop_sequence: str | None = None
+    native: str | None = None
+    extra: Extra = {}
+
+
+class End(Struct, frozen=True, tag="end"):
+    """The provider's own success terminator, with the final usage (None where it reported none)."""
+
+    usage: Usage | None = None
+
+
+Event: TypeAlias = Start | BlockStart | Delta | BlockStop | Finish | End

@@ -1,0 +1,90 @@
+"""Contracts between the gateway and the world: clock, upstream, caller.
+
+All calls are synchronous and happen on the event loop's thread; nothing here awaits. A call answers
+through its sink, so no task or future exists per request.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from msgspec import Struct
+
+from parley.failure import Failure
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Timer(Protocol):
+    """A pending callback."""
+
+    def cancel(self) -> None:
+        """Forget it."""
+
+
+class Clock(Protocol):
+    """Monotonic time in seconds and callbacks in it."""
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+
+    def later(self, delay: float, call: Callable[[], None]) -> Timer:
+        """Run ``call`` after ``delay`` seconds."""
+
+
+class Call(Struct, frozen=True, kw_only=True):
+    """One request to one place. ``origin`` is scheme://host:port, ``target`` the path with its query.
+
+    ``head`` are complete header lines (CRLF ended) without Host, Content-Length and the blank line;
+    ``body`` are parts to be sent one after the other. Limits in seconds and bytes.
+    """
+
+    method: bytes
+    origin: str
+    target: bytes
+    head: bytes
+    body: tuple[bytes, ...]
+    connect: float = 5.0
+    first_byte: float = 60.0
+    idle: float = 60.0
+    total: float = 600.0
+    max_head: int = 65536
+    fresh: bool = False
+
+
+class Sink(Protocol):
+    """Receives one answer: head, any bodies, then exactly one of done or failed (failed may come first)."""
+
+    def head(self, status: int, headers: Headers) -> None:
+        """The final status (1xx are swallowed) and headers, names in lower case."""
+
+    def body(self, data: bytes) -> None:
+        """Decoded content (transfer-coding and content-coding removed)."""
+
+    def done(self) -> None:
+        """The answer is whole; the connection has been given back."""
+
+    def failed(self, failure: Failure) -> None:
+        """It broke; no further call follows."""
+
+
+class Flight(Protocol):
+    """A call under way."""
+
+    def cancel(self) -> None:
+        """Stop it at once and free its connection; the sink hears nothing more."""
+
+    def pause(self) -> None:
+        """Read no more from upstream until resume (the caller is slow)."""
+
+    def resume(self) -> None:
+        """Read on."""
+
+
+class Upstream(Protocol):
+    """Sends calls. Implementations: own HTTP/1.1 client, library client, built-in echo."""
+
+    def send(self, call: Call, sink: Sink) -> Flight:
+        """Start a call; failures arrive at the sink, never as an exception, and never before send returns."""
+
+    def close(self) -> None:
+        """Close idle connections and refuse new calls."""

@@ -1,0 +1,126 @@
+"""The configuration as frozen values: what every part of the gateway reads, however it was written.
+
+Times are seconds, sizes bytes. Sources: product contract section 4.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+from msgspec import Struct
+
+Strategy: TypeAlias = Literal["fallback", "round_robin", "weighted", "least_busy", "fastest", "prefix_hash"]
+UnknownFields: TypeAlias = Literal["forward", "drop", "strict"]
+EVERY = "*"
+
+
+class Timeouts(Struct, frozen=True):
+    """Limits of one call upstream."""
+
+    connect: float = 5.0
+    first_byte: float = 60.0
+    idle: float = 60.0
+    total: float = 600.0
+
+
+class Quirks(Struct, frozen=True):
+    """How one vendor differs on a known wire, as edits of top-level request members, done last."""
+
+    rename: Mapping[str, str] = {}
+    drop: tuple[str, ...] = ()
+    default: Mapping[str, Any] = {}
+    options: Mapping[str, Any] = {}
+
+
+class Provider(Struct, frozen=True, kw_only=True):
+    """A place models are served. ``endpoints`` are base URLs such as https://host/v1 (no final slash);
+    ``paths`` maps an operation to the path below it, ``{model}`` replaced by the model's name.
+
+    ``auth`` is the header that carries a key: "bearer" (Authorization: Bearer), "none", or a header's name.
+    """
+
+    name: str
+    type: str
+    wire: str
+    endpoints: tuple[str, ...]
+    paths: Mapping[str, str]
+    keys: tuple[str, ...] = ()
+    auth: str = "bearer"
+    headers: tuple[tuple[str, str], ...] = ()
+    balance: Strategy = "round_robin"
+    timeouts: Timeouts = Timeouts()
+    max_concurrency: int | None = None
+    transport: Literal["native", "aiohttp", "echo"] = "native"
+    quirks: Quirks = Quirks()
+
+
+class Target(Struct, frozen=True):
+    """One concrete model at one provider."""
+
+    provider: str
+    model: str
+    weight: int = 1
+
+    @property
+    def name(self) -> str:
+        """``provider/model``."""
+        return f"{self.provider}/{self.model}"
+
+
+class Retries(Struct, frozen=True):
+    """How many tries in all, and which failures may be tried again: statuses, "5xx", "connect"."""
+
+    attempts: int = 3
+    on: frozenset[str] = frozenset({"408", "429", "5xx", "connect"})
+
+
+class Registration(Struct, frozen=True, kw_only=True):
+    """What answers a {endpoint, model} pair. ``endpoint`` is an operation ("chat") or EVERY."""
+
+    model: str
+    targets: tuple[Target, ...]
+    endpoint: str = EVERY
+    strategy: Strategy = "fallback"
+    settings: Mapping[str, Any] = {}
+    defaults: Mapping[str, Any] = {}
+    overrides: Mapping[str, Any] = {}
+    retries: Retries = Retries()
+    unknown_fields: UnknownFields = "forward"
+
+
+class Limits(Struct, frozen=True):
+    """The edge: bytes and seconds a caller may take."""
+
+    body: int = 10 * 1024 * 1024
+    upload: int = 512 * 1024 * 1024
+    header: int = 16 * 1024
+    header_time: float = 10.0
+    body_time: float = 30.0
+    connections: int = 2000
+    streams: int = 1000
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Everything the gateway runs by. ``registrations`` is keyed {endpoint, model}.
+
+    ``hosts`` are names accepted in Host beside loopback names and plain addresses; empty = any valid
+    name unless every listener is on loopback.
+    """
+
+    listen: tuple[str, ...] = ("127.0.0.1:4242",)
+    providers: Mapping[str, Provider] = {}
+    registrations: Mapping[tuple[str, str], Registration] = {}
+    limits: Limits = Limits()
+    hosts: tuple[str, ...] = ()
+    public: bool = False
+    log_requests: bool = True
+    admin_key: str = ""
+
+    def find(self, operation: str, model: str) -> Registration | None:
+        """The registration that answers, else one made for ``provider/model`` of a known provider, else None."""
+        found = self.registrations.get((operation, model)) or self.registrations.get((EVERY, model))
+        if found is not None:
+            return found
+        provider, slash, name = model.partition("/")
+        if slash and name and provider in self.providers:
+            return Registration(model=model, targets=(Target(provider, name),))
+        return None

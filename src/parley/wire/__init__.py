@@ -1,0 +1,124 @@
+"""The record every wire file ends with, and the table of wires.
+
+A wire file translates between bytes of one format and the canonical form, in both roles: as a
+dialect (ingress: decode requests, encode answers) and as a provider (egress: encode requests, decode
+answers). A missing entry (None) is an answer: that role or operation is not implemented.
+Wire files are pure and never import one another.
+"""
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from parley.failure import Failure
+from parley.ir import ChatRequest, ChatResponse, Event, Usage
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Reply(Struct, frozen=True, kw_only=True):
+    """What an answer's encoder must know of the request: the model's name for want of a reported one,
+    whether usage was asked for in the stream, a fallback id and time (Unix seconds), known field losses."""
+
+    model: str
+    id: str
+    created: int
+    include_usage: bool = False
+    extra: Mapping[str, Any] = {}
+
+
+class Encoded(Struct, frozen=True):
+    """A request for a provider: the JSON object to send, the caller's fields that could not go
+    ("seed", "messages[2].name"), and headers this request needs beside the provider's own."""
+
+    body: dict[str, Any]
+    dropped: tuple[str, ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class StreamDecoder(Protocol):
+    """Provider bytes to events, whatever the chunking."""
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Events completed by ``data``. Raises ParleyError: ``upstream_bad_response`` (detail bad_event),
+        ``upstream_error`` (detail stream_error) for an in-stream error object."""
+
+    def close(self) -> list[Event]:
+        """The upstream has ended. Raises ``upstream_incomplete`` where the answer was not whole;
+        an End that the wire owes but did not send is returned when every choice had finished."""
+
+
+class StreamEncoder(Protocol):
+    """Events to bytes of the caller's wire."""
+
+    def feed(self, event: Event) -> bytes:
+        """Bytes for one event; b"" where the wire says nothing for it. Start gives the opening, End the terminator."""
+
+    def fail(self, failure: Failure) -> bytes:
+        """The one error event of this dialect, to be followed by closing without a terminator."""
+
+
+class Mark(Struct, frozen=True):
+    """What a glance at one verbatim event tells: ``content`` it carries real content (commit point),
+    ``finished`` a stop reason was seen, ``end`` it is the success terminator, ``usage`` reported so far,
+    ``failure`` it is an error object."""
+
+    content: bool = False
+    finished: bool = False
+    end: bool = False
+    usage: Usage | None = None
+    failure: Failure | None = None
+
+
+class Head(Struct, frozen=True, kw_only=True):
+    """A cheap peek at a request: all that routing may see. ``include_usage`` only where the wire has it."""
+
+    model: str
+    stream: bool = False
+
+
+class Wire(Struct, frozen=True, kw_only=True):
+    """One wire format in both roles. See the Protocols above for the stream objects.
+
+    ``decode_request(body)`` pops what it knows from a plain dict, raises ``invalid_request`` naming the field.
+    ``encode_request(request, options)``: ``options`` are the provider row's wire options (plain data).
+    ``decode_error(status, headers, body)`` reads a provider's error answer of status >= 400.
+    ``encode_error(failure, request_id)`` gives (status, body) in the dialect's shape.
+    ``glance(event name, data)`` is the verbatim path's only look into an event; raises on invalid JSON.
+    ``usage_of(body)`` reads usage from a whole answer's bytes without decoding the rest; None if none.
+    ``check_answer(body)`` says whether a whole 200 answer has this wire's shape (raises upstream_bad_response).
+    ``terminator`` is the success terminator's bytes. ``rename`` maps OpenAI chat parameter names to this
+    wire's top-level member; a name that is missing cannot be set by a top-level edit. ``known`` are the
+    top-level request members of the specification.
+    """
+
+    name: str
+    decode_request: Callable[[dict[str, Any]], ChatRequest]
+    encode_response: Callable[[ChatResponse, Reply], bytes]
+    stream_encoder: Callable[[Reply], StreamEncoder]
+    encode_error: Callable[[Failure, str], tuple[int, bytes]]
+    encode_request: Callable[[ChatRequest, Mapping[str, Any]], Encoded]
+    decode_response: Callable[[bytes], ChatResponse]
+    stream_decoder: Callable[[], StreamDecoder]
+    decode_error: Callable[[int, Headers, bytes], Failure]
+    glance: Callable[[str, bytes], Mark]
+    usage_of: Callable[[bytes], Usage | None]
+    check_answer: Callable[[bytes], None]
+    terminator: bytes
+    rename: Mapping[str, str]
+    known: frozenset[str]
+
+
+WIRES: dict[str, str] = {
+    "openai_chat": "parley.wire.openai_chat:WIRE",
+    "anthropic": "parley.wire.anthropic:WIRE",
+}
+
+
+def load(name: str) -> Wire:
+    """The wire of that name, imported on first use."""
+    module, _, attribute = WIRES[name].partition(":")
+    wire: Wire = getattr(import_module(module), attribute)
+    return wire
