@@ -4,6 +4,8 @@ So that a caller may stream where the provider does not, and the reverse, withou
 implementing the missing half. Blocks are addressed by (choice, index); they may interleave.
 """
 
+from typing import Any
+
 from msgspec.structs import replace
 
 from parley.failure import Failure, ParleyError
@@ -18,6 +20,7 @@ from parley.ir import (
     End,
     Event,
     Finish,
+    Opaque,
     Refusal,
     Start,
     Text,
@@ -30,7 +33,7 @@ from parley.ir import (
 class Fold:
     """Collects events into one response. ``feed`` each event, then ask for ``response``."""
 
-    __slots__ = ("_blocks", "_ended", "_finishes", "_logprobs", "_parts", "_start", "_usage", "_wire")
+    __slots__ = ("_blocks", "_end", "_finishes", "_logprobs", "_parts", "_start", "_usage", "_wire")
 
     def __init__(self, wire: str) -> None:
         self._wire = wire
@@ -38,9 +41,9 @@ class Fold:
         self._blocks: dict[tuple[int, int], Block] = {}
         self._parts: dict[tuple[int, int, DeltaKind], list[str]] = {}
         self._finishes: dict[int, Finish] = {}
-        self._logprobs: dict[int, dict[str, list[object]]] = {}
+        self._logprobs: dict[int, dict[str, Any]] = {}
         self._usage: Usage | None = None
-        self._ended = False
+        self._end: End | None = None
 
     def feed(self, event: Event) -> None:
         """Take one event."""
@@ -53,15 +56,18 @@ class Fold:
             case Delta():
                 self._parts.setdefault((event.choice, event.index, event.kind), []).append(event.text)
                 self._add_logprobs(event)
+            case BlockStop():
+                self._close(event)
             case Finish():
                 self._finishes[event.choice] = event
             case End(usage):
                 self._usage = usage or self._usage
-                self._ended = True
+                self._end = event
 
     def response(self) -> ChatResponse:
         """The whole answer; raises ``upstream_incomplete`` where the stream had not ended."""
-        if not self._ended:
+        end = self._end
+        if end is None or any(choice not in self._finishes for choice, _ in self._blocks):
             raise ParleyError(Failure("upstream_incomplete", "the provider's stream ended early"))
         start = self._start
         return ChatResponse(
@@ -71,7 +77,7 @@ class Fold:
             created=start.created,
             usage=self._usage,
             choices=tuple(self._choice(index) for index in sorted(self._finishes)),
-            extra=start.extra,
+            extra={**start.extra, **end.extra},
         )
 
     def _choice(self, number: int) -> Choice:
@@ -94,7 +100,8 @@ class Fold:
                 kind: DeltaKind = "text" if isinstance(block, Text) else "refusal"
                 return replace(block, text=block.text + self._joined(key, kind))
             case Thinking():
-                signature = self._joined(key, "signature") or block.signature
+                # An empty signature is not the same as none: a part of no text tells that there is one.
+                signature = self._joined(key, "signature") if (*key, "signature") in self._parts else block.signature
                 return replace(block, text=block.text + self._joined(key, "thinking"), signature=signature)
             case ToolCall():
                 return replace(block, arguments=block.arguments + self._joined(key, "arguments"))
@@ -103,13 +110,18 @@ class Fold:
     def _joined(self, key: tuple[int, int], kind: DeltaKind) -> str:
         return "".join(self._parts.get((*key, kind), ()))
 
+    def _close(self, stop: BlockStop) -> None:
+        block = self._blocks.get((stop.choice, stop.index))
+        if stop.extra and block is not None and not isinstance(block, Opaque):
+            self._blocks[stop.choice, stop.index] = replace(block, extra={**block.extra, **stop.extra})
+
     def _add_logprobs(self, delta: Delta) -> None:
         if not isinstance(delta.logprobs, dict):
             return
         kept = self._logprobs.setdefault(delta.choice, {})
         for name, tokens in delta.logprobs.items():
-            if isinstance(tokens, list):
-                kept.setdefault(name, []).extend(tokens)
+            before = kept.get(name)
+            kept[name] = [*(before or ()), *tokens] if isinstance(tokens, list) else before
 
 
 def unfold(response: ChatResponse) -> list[Event]:
@@ -118,8 +130,8 @@ def unfold(response: ChatResponse) -> list[Event]:
         Start(response.id, response.model, response.created, response.usage, response.extra),
     ]
     for choice in response.choices:
-        for index, block in enumerate(choice.content):
-            events += _unfold_block(choice, index, block)
+        spoken = [event for index, block in enumerate(choice.content) for event in _unfold_block(choice, index, block)]
+        events += spoken if choice.logprobs is None else _with_logprobs(spoken, choice.logprobs)
         events.append(Finish(choice.index, choice.stop, choice.stop_sequence, choice.native, choice.extra))
     events.append(End(response.usage))
     return events
@@ -128,9 +140,18 @@ def unfold(response: ChatResponse) -> list[Event]:
 def _unfold_block(choice: Choice, index: int, block: Block) -> list[Event]:
     """One block as start, deltas and stop; a block without growing parts travels whole in its start."""
     shell, deltas = _split(choice.index, index, block)
-    if choice.logprobs is not None and index == 0 and deltas:
-        deltas[0] = replace(deltas[0], logprobs=choice.logprobs)
     return [BlockStart(choice.index, index, shell), *deltas, BlockStop(choice.index, index)]
+
+
+def _with_logprobs(events: list[Event], logprobs: Any) -> list[Event]:
+    """All of them on the first piece of text, else on the first piece of anything."""
+    places = [place for place, event in enumerate(events) if isinstance(event, Delta)]
+    said = [place for place in places if getattr(events[place], "kind", "") in ("text", "refusal")]
+    for place in (said or places)[:1]:
+        event = events[place]
+        assert isinstance(event, Delta)
+        events[place] = replace(event, logprobs=logprobs)
+    return events
 
 
 def _split(choice: int, index: int, block: Block) -> tuple[Block, list[Delta]]:

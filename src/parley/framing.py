@@ -25,19 +25,31 @@ class Frame(Struct, frozen=True):
 class SseReader:
     """Cuts a byte stream into frames, whatever the chunking."""
 
-    __slots__ = ("_buffer", "_first", "_max", "_skip_lf")
+    __slots__ = ("_buffer", "_first", "_max", "_skip_lf", "_too_large")
 
     def __init__(self, max_bytes: int = MAX_EVENT) -> None:
         self._buffer = b""
         self._max = max_bytes
         self._first = True
         self._skip_lf = False
+        self._too_large = False
 
     def feed(self, data: bytes) -> list[Frame]:
-        """Frames completed by ``data``; raises ``upstream_bad_response`` (event_too_large, bad_event)."""
-        if not self._buffer and not self._skip_lf and not self._first and b"\r" not in data and data.endswith(b"\n\n"):
-            return self._frames(data[:-2].split(b"\n\n"))
-        return self._frames(self._cut(data))
+        """Frames completed by ``data``. Raises ``upstream_bad_response`` (event_too_large), after those before it."""
+        return [frame for block in self.blocks(data) if (frame := parse_block(block)) is not None]
+
+    def blocks(self, data: bytes) -> list[bytes]:
+        """The blocks of lines completed by ``data``, as they came but for LF line ends and no blank line;
+        comments and ids included. Raises ``upstream_bad_response`` (event_too_large): at once, or on the
+        next call where there are blocks before the fault."""
+        if self._too_large:
+            raise _too_large(self._max)
+        held = len(self._buffer)
+        if not held and not self._skip_lf and not self._first and b"\r" not in data and data.endswith(b"\n\n"):
+            blocks = data[:-2].split(b"\n\n")
+        else:
+            blocks = self._cut(data)
+        return blocks if held + len(data) <= self._max else self._within(blocks)
 
     def close(self) -> None:
         """The stream has ended; an unfinished frame is dropped, as the grammar says."""
@@ -50,8 +62,8 @@ class SseReader:
 
     def _cut(self, data: bytes) -> list[bytes]:
         if self._skip_lf:
-            data = data[1:] if data[:1] == b"\n" else data
-            self._skip_lf = not data and self._skip_lf
+            self._skip_lf = not data
+            data = data.removeprefix(b"\n")
         buffer = self._buffer + data
         if self._first:
             if len(buffer) < len(_BOM) and _BOM.startswith(buffer):
@@ -64,19 +76,16 @@ class SseReader:
             self._skip_lf = buffer.endswith(b"\r")
             buffer = _LINE_END.sub(b"\n", buffer)
         *blocks, self._buffer = buffer.split(b"\n\n")
-        if len(self._buffer) > self._max:
-            raise _too_large(self._max)
         return blocks
 
-    def _frames(self, blocks: list[bytes]) -> list[Frame]:
-        frames = []
-        for block in blocks:
-            if len(block) > self._max:
-                raise _too_large(self._max)
-            frame = parse_block(block)
-            if frame is not None:
-                frames.append(frame)
-        return frames
+    def _within(self, blocks: list[bytes]) -> list[bytes]:
+        """The blocks before the first that is too large; remembers whether there is one."""
+        sizes = [len(block) > self._max for block in (*blocks, self._buffer)]
+        self._too_large = any(sizes)
+        blocks = blocks[: sizes.index(True)] if self._too_large else blocks
+        if self._too_large and not blocks:
+            raise _too_large(self._max)
+        return blocks
 
 
 def parse_block(block: bytes) -> Frame | None:
@@ -92,6 +101,15 @@ def parse_block(block: bytes) -> Frame | None:
         elif name == b"event":
             event = value.decode("utf-8", "replace")
     return Frame(event, b"\n".join(data)) if data else None
+
+
+def check_text(block: bytes) -> None:
+    """Raise ``upstream_bad_response`` (bad_event) where the bytes are not UTF-8."""
+    try:
+        block.decode()
+    except UnicodeDecodeError:
+        message = "the provider sent an event that is not UTF-8"
+        raise ParleyError(Failure("upstream_bad_response", message, detail="bad_event")) from None
 
 
 def sse(data: bytes, event: str = "") -> bytes:

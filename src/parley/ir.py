@@ -135,7 +135,10 @@ class Reasoning(Struct, frozen=True):
 
 
 class ChatRequest(Struct, frozen=True, kw_only=True):
-    """One chat operation. None = absent; zero and empty are values the caller sent."""
+    """One chat operation. None = absent; zero and empty are values the caller sent.
+
+    ``max_tokens_field`` is the caller's own name for ``max_tokens`` where its wire has more than one.
+    """
 
     wire: str
     model: str
@@ -144,6 +147,7 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     max_tokens: int | None = None
+    max_tokens_field: str | None = None
     temperature: float | None = None
     top_p: float | None = None
     top_k: int | None = None
@@ -231,10 +235,11 @@ class Delta(Struct, frozen=True, tag="delta"):
 
 
 class BlockStop(Struct, frozen=True, tag="block_stop"):
-    """Block ``index`` of ``choice`` is whole."""
+    """Block ``index`` of ``choice`` is whole. ``extra`` joins the block's own: what came while it grew (citations)."""
 
     choice: int
     index: int
+    extra: Extra = {}
 
 
 class Finish(Struct, frozen=True, tag="finish"):
@@ -248,9 +253,13 @@ class Finish(Struct, frozen=True, tag="finish"):
 
 
 class End(Struct, frozen=True, tag="end"):
-    """The provider's own success terminator, with the final usage (None where it reported none)."""
+    """The provider's own success terminator, with the final usage (None where it reported none).
+
+    ``extra`` are members of the whole answer that came after Start.
+    """
 
     usage: Usage | None = None
+    extra: Extra = {}
 
 
 Event: TypeAlias = Start | BlockStart | Delta | BlockStop | Finish | End

@@ -42,7 +42,7 @@ class Call(Struct, frozen=True, kw_only=True):
     origin: str
     target: bytes
     head: bytes
-    body: tuple[bytes, ...]
+    body: tuple[bytes | memoryview, ...]
     connect: float = 5.0
     first_byte: float = 60.0
     idle: float = 60.0
@@ -78,6 +78,34 @@ class Flight(Protocol):
 
     def resume(self) -> None:
         """Read on."""
+
+
+class Request(Struct, frozen=True):
+    """One request of a caller, read whole. Header names are in lower case; ``path`` has no query."""
+
+    path: bytes
+    headers: Headers
+    body: bytes
+    id: str
+
+
+class Caller(Protocol):
+    """Where an answer goes: either one ``answer``, or ``open``, any ``send`` and one ``finish``.
+
+    ``head`` are complete header lines (CRLF ended) without framing headers.
+    """
+
+    def answer(self, status: int, head: bytes, body: bytes) -> None:
+        """The whole answer."""
+
+    def open(self, status: int, head: bytes) -> None:
+        """A stream begins."""
+
+    def send(self, data: bytes) -> None:
+        """More of it."""
+
+    def finish(self, *, close: bool = False) -> None:
+        """The stream is over; ``close`` also ends the connection (after an error event)."""
 
 
 class Upstream(Protocol):

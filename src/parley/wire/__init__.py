@@ -20,12 +20,15 @@ Headers = list[tuple[bytes, bytes]]
 
 class Reply(Struct, frozen=True, kw_only=True):
     """What an answer's encoder must know of the request: the model's name for want of a reported one,
-    whether usage was asked for in the stream, a fallback id and time (Unix seconds), known field losses."""
+    whether usage was asked for in the stream, a fallback id and time (Unix seconds), known field losses.
+
+    ``wire`` is the wire the answer comes from: a stream's extras and native words go out only to the same wire."""
 
     model: str
     id: str
     created: int
     include_usage: bool = False
+    wire: str = ""
     extra: Mapping[str, Any] = {}
 
 
@@ -43,7 +46,8 @@ class StreamDecoder(Protocol):
 
     def feed(self, data: bytes) -> list[Event]:
         """Events completed by ``data``. Raises ParleyError: ``upstream_bad_response`` (detail bad_event),
-        ``upstream_error`` (detail stream_error) for an in-stream error object."""
+        ``upstream_error`` (detail stream_error) for an in-stream error object. Events before a fault in the
+        same ``data`` are returned first; the fault is raised by the next call, which may be ``feed(b"")``."""
 
     def close(self) -> list[Event]:
         """The upstream has ended. Raises ``upstream_incomplete`` where the answer was not whole;
@@ -91,7 +95,8 @@ class Wire(Struct, frozen=True, kw_only=True):
     ``check_answer(body)`` says whether a whole 200 answer has this wire's shape (raises upstream_bad_response).
     ``terminator`` is the success terminator's bytes. ``rename`` maps OpenAI chat parameter names to this
     wire's top-level member; a name that is missing cannot be set by a top-level edit. ``known`` are the
-    top-level request members of the specification.
+    top-level request members of the specification. ``count(body, measure)`` answers a count-tokens
+    request of this dialect with what ``measure`` makes of it; None where the dialect has no such operation.
     """
 
     name: str
@@ -109,12 +114,17 @@ class Wire(Struct, frozen=True, kw_only=True):
     terminator: bytes
     rename: Mapping[str, str]
     known: frozenset[str]
+    count: Callable[[dict[str, Any], Callable[[ChatRequest], int]], bytes] | None = None
 
 
 WIRES: dict[str, str] = {
     "openai_chat": "parley.wire.openai_chat:WIRE",
     "anthropic": "parley.wire.anthropic:WIRE",
 }
+
+
+# The configuration speaks of parameters by the names they have on this wire; the echo model speaks it.
+PARAMETERS = "openai_chat"
 
 
 def load(name: str) -> Wire:

@@ -1,0 +1,32 @@
+# Everything starts here. Only make and Python 3.11 are needed; the rest is set up on first use.
+.PHONY: serve test bench check lock clean
+
+# make serve ARGS="parley.yaml --listen 127.0.0.1:8080"
+serve:
+	@scripts/install
+	@exec .venv/bin/parley serve $(ARGS)
+
+# make test ARGS="tests/test_fold.py -k usage"
+test:
+	@scripts/install --dev
+	@scripts/test $(ARGS)
+
+# make bench            everything, three rounds (some minutes)
+# make bench BENCH=short  nginx and Parley only, a few seconds each
+# make bench WRITE=1    also writes docs/benchmarks.md
+bench:
+	@scripts/install --system
+	@BENCH="$(BENCH)" WRITE="$(WRITE)" scripts/bench
+
+# Format, lint, types, import rules.
+check:
+	@scripts/install --dev
+	@scripts/check
+
+# Exact versions and hashes of every package: requirements/*.txt
+lock:
+	@scripts/lock $(ARGS)
+
+clean:
+	rm -rf .venv .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

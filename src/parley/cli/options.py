@@ -1,0 +1,72 @@
+"""Options that several commands share."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+
+from parley.cli.exits import not_yet
+
+Command = Callable[..., Any]
+FILE = click.Path(path_type=Path)
+
+
+class Source(NamedTuple):
+    """Where the settings come from, as asked for. ``config`` None: parley.yaml of this folder if there is one."""
+
+    config: Path | None = None
+    env_file: Path | None = None
+    discover: bool = True
+
+
+def source_options(command: Command) -> Command:
+    """``--config``, ``--env-file`` and the hidden ``--no-discover``, handed over as one ``source``.
+
+    With ``source_argument`` above it, the file may be given as the argument CONFIG instead.
+    """
+
+    @functools.wraps(command)
+    def gathered(
+        *, config: Path | None, env_file: Path | None, discover: bool, config_file: Path | None = None, **rest: Any
+    ) -> Any:
+        if config and config_file and config != config_file:
+            raise click.UsageError(f"two configurations were given, {config_file} and --config {config}.")
+        return command(source=Source(config_file or config, env_file, discover), **rest)
+
+    for option in (
+        click.option("--discover/--no-discover", default=True, hidden=True),
+        click.option("--env-file", type=FILE, metavar="FILE", help="KEY=VALUE lines to add to the environment."),
+        click.option(
+            "--config", type=FILE, metavar="FILE", help="Configuration; default: ./parley.yaml if there is one."
+        ),
+    ):
+        gathered = option(gathered)
+    return gathered
+
+
+source_argument = click.argument("config_file", metavar="[CONFIG]", required=False, type=FILE)
+
+
+def refused(*options: str) -> Callable[[Command], Command]:
+    """Options that the product will have: using one ends with "not available yet", by name."""
+
+    def add(command: Command) -> Command:
+        for option in options:
+            command = click.option(option, hidden=True, expose_value=False, callback=_refuse)(command)
+        return command
+
+    return add
+
+
+def _refuse(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        not_yet(param.opts[0])
+
+
+def one_worker(ctx: click.Context, param: click.Parameter, value: int) -> int:
+    """1; more is "not available yet"."""
+    if value != 1:
+        not_yet(f"--workers {value}")
+    return value

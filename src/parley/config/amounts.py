@@ -1,0 +1,53 @@
+"""Durations and sizes as people write them: 5s, 500ms, 1m, 30d; 10MiB, 16KiB, 1MB."""
+
+import math
+import re
+from typing import TypeAlias
+
+Amount: TypeAlias = int | float | str
+
+SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+BYTES = {
+    "B": 1, "": 1,
+    "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
+    "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40,
+}  # fmt: skip
+NUMBER = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
+DURATION_PATTERN = r"^\s*\d+(\.\d+)?\s*(ms|s|m|h|d)?\s*$"
+SIZE_PATTERN = r"^\s*\d+(\.\d+)?\s*([kKmMgGtT][iI]?)?[bB]?\s*$"
+
+
+def duration(value: Amount) -> float:
+    """Seconds. Raises ValueError saying what was expected."""
+    expected = "a duration such as 500ms, 5s, 1m, 2h or 30d, or a number of seconds"
+    return _positive(*_split(value, expected), SECONDS | {"": 1.0}, expected)
+
+
+def size(value: Amount) -> int:
+    """Bytes. Raises ValueError saying what was expected."""
+    expected = "a size such as 16KiB, 10MiB or 1MB, or a number of bytes"
+    number, unit = _split(value, expected)
+    total = _positive(number, unit.upper(), {key: float(factor) for key, factor in BYTES.items()}, expected)
+    if total != int(total):
+        raise ValueError("a size is a whole number of bytes")
+    return int(total)
+
+
+def _split(value: Amount, expected: str) -> tuple[float, str]:
+    """Number and unit."""
+    if not isinstance(value, str):
+        return float(value), ""
+    found = NUMBER.fullmatch(value)
+    if found is None:
+        raise ValueError(f"expected {expected}")
+    return float(found[1]), found[2]
+
+
+def _positive(number: float, unit: str, units: dict[str, float], expected: str) -> float:
+    """The amount in base units."""
+    if unit not in units:
+        raise ValueError(f'unknown unit "{unit}": expected {expected}')
+    amount = number * units[unit]
+    if not math.isfinite(amount) or amount <= 0:
+        raise ValueError("must be above 0")
+    return amount

@@ -1,0 +1,96 @@
+"""The rest of the file: listeners, names, limits, keys, and what is not available yet."""
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from parley.config.address import is_name, listener
+from parley.config.amounts import duration, size
+from parley.config.document import Path
+from parley.config.report import Report
+from parley.config.shape import AddressesEntry, File, LimitsEntry
+from parley.settings import Limits
+
+T = TypeVar("T")
+
+SIZES = ("body", "upload", "header")
+TIMES = ("header_time", "body_time")
+COUNTS = ("connections", "streams")
+
+# Key of the file -> what it will be, and the way out until then.
+PENDING: Mapping[str, tuple[str, str]] = {
+    "grpc": ("the gRPC listener", "remove it; HTTP listeners go under listen:"),
+    "include": ("included files", "write the registrations under models:"),
+    "conversations": ("stored conversations", ""),
+    "prices": ("prices", ""),
+    "connections": ("broker connections", ""),
+    "streams": ("messaging streams", ""),
+    "node": ("the network of nodes", ""),
+}
+
+
+def reject_pending(file: File, report: Report) -> None:
+    """Everything that later versions own is refused by name, never passed over. Empty values are no wish."""
+    for name, (what, hint) in PENDING.items():
+        if getattr(file, name) not in (None, [], {}):
+            report.later((name,), what, hint)
+    if file.auth.required:
+        report.later(("auth", "required"), "keys for callers", "write false, and listen on a loopback address")
+    if file.cache.responses != "off":
+        report.later(("cache", "responses"), "caching of answers", "write off")
+    if file.store is not None and not file.store.startswith("sqlite:"):
+        report.later(("store",), "a store other than SQLite", "write sqlite:///parley.db or remove it")
+    plain = AddressesEntry()
+    if file.addresses.nodes not in (plain.nodes, ()):
+        report.later(("addresses", "nodes"), "nodes that register from elsewhere")
+    if file.addresses.fetch != plain.fetch:
+        report.later(("addresses", "fetch"), "fetching URLs for a caller")
+
+
+def listeners_of(file: File, report: Report) -> tuple[str, ...]:
+    """Addresses to listen on, each once."""
+    given = (file.listen,) if isinstance(file.listen, str) else file.listen
+    if not given:
+        report.add(("listen",), "no address to listen on", "write 127.0.0.1:4242, or remove listen", key=True)
+    for index, text in enumerate(given):
+        path: Path = ("listen",) if isinstance(file.listen, str) else ("listen", index)
+        _checked(listener, text, path, report)
+        if text in given[:index]:
+            report.add(path, f"{text} is given twice", "keep one of them")
+    return given
+
+
+def hosts_of(file: File, report: Report) -> tuple[str, ...]:
+    """Names accepted in Host, in lower case."""
+    given = (file.hosts,) if isinstance(file.hosts, str) else file.hosts
+    for index, text in enumerate(given):
+        if not is_name(text):
+            path: Path = ("hosts",) if isinstance(file.hosts, str) else ("hosts", index)
+            report.add(path, f'"{text}" is not a host name', "a name without scheme and port, such as llm.example.org")
+    return tuple(text.lower().rstrip(".") for text in given)
+
+
+def limits_of(entry: LimitsEntry, report: Report) -> Limits:
+    """Limits in bytes and seconds."""
+    made: dict[str, float] = {}
+    for names, read in ((SIZES, size), (TIMES, duration), (COUNTS, _count)):
+        for name in names:
+            value = _checked(read, getattr(entry, name), ("limits", name), report)
+            if value is not None:
+                made[name] = value
+    return Limits(**made)  # type: ignore[arg-type]
+
+
+def _count(value: int) -> int:
+    """A number of things."""
+    if value < 1:
+        raise ValueError("must be at least 1")
+    return value
+
+
+def _checked(read: Callable[..., T], value: object, path: Path, report: Report) -> T | None:
+    """What ``read`` makes of the value; its complaint becomes a problem."""
+    try:
+        return read(value)
+    except ValueError as error:
+        report.add(path, str(error))
+        return None

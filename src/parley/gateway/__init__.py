@@ -1,0 +1,129 @@
+"""The use case in order: decode, admit, plan, attempt, relay, record. No sockets: only ports.
+
+One Gateway per event loop; each request is a Job (parley.gateway.job).
+"""
+
+from collections.abc import Callable, Mapping
+from itertools import count
+from typing import TypeVar
+
+from parley.gateway.heads import LaneHead, lane_head
+from parley.gateway.job import Job
+from parley.gateway.metrics import Metrics
+from parley.gateway.record import Record, line
+from parley.plan import Fleet, Lane
+from parley.ports import Caller, Clock, Request, Timer, Upstream
+from parley.relay import Passage, passage
+from parley.settings import Registration, Settings
+from parley.wire.inlets import Inlet
+
+# What callers may invent (provider/model names) is remembered only up to this many.
+REMEMBERED = 1024
+HEARTBEAT_SECONDS = 15.0
+_HEARTBEAT = b": heartbeat\n\n"
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
+
+class Gateway:
+    """Everything requests share. ``write`` takes finished log lines; ``rand`` gives floats in [0, 1)."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        upstreams: Mapping[str, Upstream],
+        clock: Clock,
+        *,
+        rand: Callable[[], float],
+        wall: Callable[[], float],
+        write: Callable[[bytes], None],
+    ) -> None:
+        self.settings = settings
+        self.upstreams = upstreams
+        self.clock = clock
+        self.rand = rand
+        self.wall = wall
+        self.metrics = Metrics()
+        self.fleet = Fleet()
+        self.jobs: set[Job] = set()
+        self.when_idle: Callable[[], None] | None = None
+        self._write = write
+        self._found: dict[tuple[str, str], Registration] = {}
+        self._passages: dict[tuple[str, str, str, str], Passage] = {}
+        self._heads: dict[tuple[str, str, int, int], LaneHead] = {}
+        self._prefix = f"{int(rand() * 2**48):012x}"
+        self._ids = count(1)
+        self._beat: Timer | None = None
+
+    def begin(self, inlet: Inlet, request: Request, caller: Caller) -> Job:
+        """Start a request. The answer comes through ``caller``, perhaps before this returns."""
+        job = Job(self, inlet, request, caller)
+        self.jobs.add(job)
+        if self._beat is None:
+            self._beat = self.clock.later(HEARTBEAT_SECONDS / 3, self._heartbeat)
+        job.run()
+        return job
+
+    def request_id(self, given: bytes | None) -> str:
+        """The caller's id where it is fit for a header and a log, else a new one."""
+        if given is not None and 0 < len(given) <= 128 and given.isascii() and given.decode().isprintable():
+            return given.decode()
+        return f"req_{self._prefix}{next(self._ids):08x}"
+
+    def find(self, operation: str, model: str) -> Registration | None:
+        """What answers {operation, model}."""
+        found = self._found.get((operation, model))
+        if found is None:
+            found = self.settings.find(operation, model)
+            if found is not None:
+                _remember(self._found, (operation, model), found)
+        return found
+
+    def passage(self, inlet: Inlet, registration: Registration, lane: Lane) -> Passage:
+        """How requests of this dialect go to this lane's target."""
+        key = (inlet.wire.name, registration.endpoint, registration.model, lane.target.name)
+        made = self._passages.get(key)
+        if made is None:
+            made = passage(inlet.wire, registration, lane.provider, lane.target)
+            _remember(self._passages, key, made)
+        return made
+
+    def lane_head(self, lane: Lane, operation: str) -> LaneHead:
+        """What is the same for every request down this lane."""
+        key = (operation, lane.target.name, lane.endpoint, lane.key)
+        made = self._heads.get(key)
+        if made is None:
+            made = lane_head(lane.provider, lane.target, lane.endpoint, lane.key, operation)
+            _remember(self._heads, key, made)
+        return made
+
+    def ended(self, job: Job, record: Record) -> None:
+        """Every job ends here, once."""
+        self.jobs.discard(job)
+        if self.when_idle is not None and not self.jobs:
+            self.when_idle()
+        self.metrics.count("parley_requests_total", record.dialect, record.outcome, record.kind)
+        if record.outcome == "client_abort":
+            self.metrics.count("parley_client_aborts_total", record.phase)
+        if self.settings.log_requests:
+            self._write(line(record))
+
+    def stale(self, origin: str) -> None:
+        """A kept connection had gone; the call was sent again."""
+        for provider in self.settings.providers.values():
+            if any(endpoint.startswith(origin) for endpoint in provider.endpoints):
+                self.metrics.count("parley_retries_total", provider.name, "stale")
+                return
+
+    def _heartbeat(self) -> None:
+        """Comments keep quiet streams alive through proxies (fault contract M4)."""
+        now = self.clock.now()
+        for job in tuple(self.jobs):
+            job.heartbeat(now, HEARTBEAT_SECONDS, _HEARTBEAT)
+        self._beat = self.clock.later(HEARTBEAT_SECONDS / 3, self._heartbeat) if self.jobs else None
+
+
+def _remember(table: dict[_Key, _Value], key: _Key, value: _Value) -> None:
+    if len(table) >= REMEMBERED:
+        table.clear()
+    table[key] = value

@@ -1,0 +1,109 @@
+"""Header lines: what of a caller's headers reaches the provider, and of its headers the caller.
+
+Pure. Lines are CRLF ended. Sources: RFC 9110 section 7.6.1 (hop by hop), product contract sections 5 and 6.
+"""
+
+from collections.abc import Iterable
+from urllib.parse import quote
+
+from msgspec import Struct
+
+from parley.ports import Headers
+from parley.settings import Provider, Target
+
+_HOP = {
+    b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"proxy-connection",
+    b"te", b"trailer", b"transfer-encoding", b"upgrade", b"content-length", b"content-encoding",
+}  # fmt: skip
+_CREDENTIALS = {
+    b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"mlp-api-key", b"dapr-api-token", b"cookie",
+}  # fmt: skip
+_NOT_UP = frozenset(
+    _HOP | _CREDENTIALS | {
+        b"host", b"accept", b"accept-encoding", b"content-type", b"expect", b"origin", b"referer", b"forwarded", b"via",
+        b"x-real-ip", b"x-request-id", b"range", b"if-none-match", b"if-modified-since",
+    }
+)  # fmt: skip
+_NOT_UP_PREFIXES = (b"x-stainless-", b"x-forwarded-", b"x-parley-", b"sec-", b"cf-")
+_NOT_DOWN = frozenset(
+    _HOP | {
+        b"content-type", b"date", b"server", b"set-cookie", b"alt-svc", b"x-request-id", b"x-should-retry", b"via",
+        b"strict-transport-security", b"access-control-allow-origin", b"access-control-allow-credentials",
+    }
+)  # fmt: skip
+_TRACE = frozenset({b"traceparent", b"tracestate", b"baggage"})
+
+STREAM_TYPE = b"content-type: text/event-stream\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
+JSON_TYPE = b"content-type: application/json\r\n"
+
+
+class LaneHead(Struct, frozen=True):
+    """What is the same for every request down one lane: where it goes and the provider's own headers."""
+
+    origin: str
+    path: bytes
+    lines: bytes
+    named: frozenset[bytes]
+
+
+def lane_head(provider: Provider, target: Target, endpoint: int, key: int, operation: str) -> LaneHead:
+    """Build it. ``key`` is -1 where the provider has none."""
+    scheme, _, rest = provider.endpoints[endpoint].partition("://")
+    authority, slash, base = rest.partition("/")
+    path = provider.paths[operation].replace("{model}", quote(target.model, safe=""))
+    headers = [(name, value) for name, value in provider.headers]
+    if key >= 0 and provider.auth != "none":
+        bearer = provider.auth == "bearer"
+        name, value = (
+            ("authorization", f"Bearer {provider.keys[key]}") if bearer else (provider.auth, provider.keys[key])
+        )
+        headers.append((name, value))
+    lines = b"".join(_line(name.lower().encode(), value.encode()) for name, value in headers)
+    named = frozenset(name.lower().encode() for name, _ in headers)
+    return LaneHead(f"{scheme}://{authority}", f"{slash}{base}{path}".encode(), lines, named)
+
+
+def upward(lane: LaneHead, headers: Headers, *, verbatim: bool, stream: bool) -> bytes:
+    """Header lines of a request: the provider's own, the body's type, and what may pass of the caller's.
+
+    On the caller's own wire everything passes but credentials, hop-by-hop and our own; the operator's win.
+    """
+    lines = [lane.lines, JSON_TYPE, b"accept: text/event-stream\r\n" if stream else b"accept: application/json\r\n"]
+    if verbatim:
+        for name, value in headers:
+            if name not in _NOT_UP and name not in lane.named and not name.startswith(_NOT_UP_PREFIXES):
+                lines.append(b"%b: %b\r\n" % (name, value))
+    else:
+        lines += [b"%b: %b\r\n" % (name, value) for name, value in headers if name in _TRACE]
+    return b"".join(lines)
+
+
+def downward(headers: Headers) -> bytes:
+    """Header lines of a verbatim answer that belong to the provider and go on to the caller."""
+    return b"".join([b"%b: %b\r\n" % (name, value) for name, value in headers if name not in _NOT_DOWN])
+
+
+def added(headers: Iterable[tuple[str, str]], lane: LaneHead) -> bytes:
+    """Lines for headers a translated request needs, unless the operator set them."""
+    return b"".join(_line(name.encode(), value.encode()) for name, value in headers if name.encode() not in lane.named)
+
+
+def told(request_id: str, target: str, attempts: int, dropped: tuple[str, ...] = ()) -> bytes:
+    """What every inference answer says of itself."""
+    lines = b"x-request-id: %b\r\nrequest-id: %b\r\nx-parley-target: %b\r\nx-parley-attempts: %d\r\n" % (
+        request_id.encode(), request_id.encode(), _safe(target), attempts,
+    )  # fmt: skip
+    if dropped:
+        lines += b"x-parley-dropped: %b\r\n" % b", ".join(map(_safe, dropped))
+    return lines
+
+
+def _safe(value: str) -> bytes:
+    """Header-safe: anything but visible ASCII is percent-encoded, so a name never makes a new header."""
+    if value.isascii() and value.isprintable():
+        return value[:512].encode()
+    return quote(value[:512], safe="/:@[]().+ ").encode()
+
+
+def _line(name: bytes, value: bytes) -> bytes:
+    return b"%b: %b\r\n" % (name, value)

@@ -1,0 +1,289 @@
+"""One HTTP/1.1 connection to an upstream, driven by callbacks.
+
+The connection parses one answer at a time for one Sink and tells its pool when it is free or gone.
+Deadlines are looked at by the pool's sweep, so a call costs no timer of its own.
+Sources: RFC 9112; fault contract U6-U10, U17-U22, M1, M2.
+"""
+
+import asyncio
+import logging
+import zlib
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import httptools
+
+from parley.failure import Failure
+from parley.ports import Call, Headers, Sink
+
+MAX_INFORMATIONAL = 16
+MAX_DECODED_RATIO = 200
+_FRAMED = frozenset({b"content-length", b"transfer-encoding"})
+_CODINGS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
+
+
+class Owner(Protocol):
+    """Who is told about a connection: its pool."""
+
+    def freed(self, connection: "Connection") -> None:
+        """The answer is whole and the connection may be used again."""
+
+    def gone(self, connection: "Connection") -> None:
+        """The connection must not be used again."""
+
+    def stale(self, connection: "Connection", call: Call, sink: Sink) -> bool:
+        """A reused connection was closed before it said a byte; True when the call was sent again."""
+
+
+class Connection(asyncio.Protocol):
+    """See the module. ``begin`` starts a call; it must not be called while one is under way."""
+
+    __slots__ = (
+        "_answered", "_coding", "_ends_at_eof", "_head_bytes", "_headers", "_informational", "_now", "_parser",
+        "_paused", "_whole", "call", "deadline", "idle_since", "last_byte", "origin", "owner", "served", "sink",
+        "started", "ticket", "transport",
+    )  # fmt: skip
+
+    def __init__(self, owner: Owner, origin: str, now: Callable[[], float]) -> None:
+        self.owner = owner
+        self.origin = origin
+        self._now = now
+        self.transport: Any = None
+        self.ticket: Any = None
+        self.sink: Sink | None = None
+        self.call: Call | None = None
+        self.served = 0
+        self.started = self.last_byte = self.idle_since = self.deadline = 0.0
+        self._answered = self._paused = self._ends_at_eof = self._whole = False
+        self._head_bytes = self._informational = 0
+        self._coding: Any = None
+        self._headers: Headers = []
+        self._parser: Any = httptools.HttpResponseParser(self)
+
+    # The pool's side
+
+    def begin(self, call: Call, sink: Sink, message: tuple[bytes | memoryview, ...], now: float) -> None:
+        """Send the request and hear the answer for ``sink``. ``now`` is monotonic seconds."""
+        self.call, self.sink = call, sink
+        self.started = self.last_byte = now
+        self.deadline = now + call.first_byte
+        self._answered = self._whole = False
+        self._head_bytes = self._informational = 0
+        if len(message) == 1:
+            self.transport.write(message[0])
+        else:
+            self.transport.writelines(message)
+
+    def cancel(self) -> None:
+        """Forget the sink and close at once; what was requested stops upstream."""
+        self.sink = self.call = None
+        self._discard()
+
+    def pause(self) -> None:
+        """Read no more until resume."""
+        if not self._paused and self.transport is not None:
+            self._paused = True
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read on."""
+        if self._paused:
+            self._paused = False
+            self.transport.resume_reading()
+
+    def expire(self, now: float) -> None:
+        """Called by the sweep: fail the call whose limit has passed. A paused call waits for its caller."""
+        call = self.call
+        if call is None:
+            return
+        if now - self.started >= call.total:
+            self.fail(Failure("upstream_timeout", "the provider did not finish in time", detail="stream_limit"))
+        elif not self._answered:
+            if now >= self.deadline:
+                message = "the provider did not begin to answer in time"
+                self.fail(Failure("upstream_timeout", message, detail="first_byte_timeout"))
+        elif now - self.last_byte >= call.idle and not self._paused:
+            self.fail(Failure("upstream_timeout", "the provider stopped sending", detail="idle_timeout"))
+
+    def fail(self, failure: Failure) -> None:
+        """End the call with a failure and close the connection."""
+        sink = self.sink
+        self.sink = self.call = None
+        self._discard()
+        if sink is not None:
+            sink.failed(failure)
+
+    # asyncio's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Remember the transport; asyncio and uvloop set TCP_NODELAY themselves."""
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Parse; bytes without a call are a protocol violation and end the connection."""
+        call = self.call
+        if call is None:
+            self._discard()
+            return
+        if not self._answered:
+            self._head_bytes += len(data)
+            if self._head_bytes > call.max_head and self._headers_too_long(data):
+                self.fail(_bad_http("the provider's headers are too large"))
+                return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self.fail(_bad_http("the provider switched protocols"))
+        except httptools.HttpParserCallbackError as error:
+            self._broken_callback(error)
+        except httptools.HttpParserError:
+            self._broken_parse()
+        if self._whole:
+            self._finish()
+
+    def eof_received(self) -> bool | None:
+        """The upstream will send no more; connection_lost follows."""
+        return None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Finish an answer that ends with the connection, or report how it broke."""
+        call, sink = self.call, self.sink
+        self.call = self.sink = None
+        self.owner.gone(self)
+        if sink is None or call is None:
+            return
+        if self._answered and self._ends_at_eof and exc is None:
+            sink.done()
+        elif self._answered:
+            detail = "reset" if exc else "incomplete_chunked"
+            sink.failed(
+                Failure("upstream_incomplete", "the provider closed in the middle of its answer", detail=detail)
+            )
+        elif self._head_bytes or not self.served or not self.owner.stale(self, call, sink):
+            detail = "reset" if exc else "closed_before_headers"
+            sink.failed(
+                Failure("upstream_closed", "the provider closed the connection without an answer", detail=detail)
+            )
+
+    # httptools' side
+
+    def on_message_begin(self) -> None:
+        """A status line begins; one that follows a whole answer was never asked for."""
+        self._headers = []
+        if self._whole:
+            self._discard()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Collect one header."""
+        self._headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """Hand over the head, unless it is informational (1xx)."""
+        status = self._parser.get_status_code()
+        if status < 200 or self.sink is None:
+            return
+        self._answered = True
+        coding = b""
+        self._ends_at_eof = True
+        for name, value in self._headers:
+            if name in _FRAMED:
+                self._ends_at_eof = False
+            elif name == b"content-encoding":
+                coding = value.strip().lower()
+        self._coding = None
+        if coding and coding != b"identity" and not self._decode_with(coding):
+            return
+        self.last_byte = self._now()
+        self.sink.head(status, self._headers)
+
+    def on_body(self, data: bytes) -> None:
+        """Content, decoded if it was encoded."""
+        sink = self.sink
+        if sink is None:
+            return
+        self.last_byte = self._now()
+        if self._coding is not None:
+            plain = self._decompressed(data)
+            if plain is None:
+                return
+            data = plain
+        sink.body(data)
+
+    def on_message_complete(self) -> None:
+        """The answer is whole; a 1xx is not the answer."""
+        if self.sink is None:
+            return
+        if not self._answered:
+            self._informational += 1
+            if self._informational > MAX_INFORMATIONAL:
+                self.fail(_bad_http("the provider sent too many informational answers"))
+            return
+        if self._coding is not None and not self._coding.eof:
+            self.fail(_bad_response("the provider's content-encoding is cut off", "bad_encoding"))
+            return
+        sink = self.sink
+        self.sink = self.call = None
+        self._whole = True
+        if not self._parser.should_keep_alive():
+            self._discard()
+        sink.done()
+
+    # Inside
+
+    def _finish(self) -> None:
+        """After the parser has returned: only now may another call use it."""
+        self._whole = False
+        self.served += 1
+        if self.transport.is_closing():
+            self.owner.gone(self)
+        else:
+            self.resume()
+            self.owner.freed(self)
+
+    def _broken_callback(self, error: Exception) -> None:
+        """A sink raised: that is our own fault, and must not pass for the provider's."""
+        logging.getLogger("parley").error("an answer could not be handled", exc_info=error.__context__ or error)
+        self.fail(Failure("internal", "the gateway failed to handle the provider's answer"))
+
+    def _headers_too_long(self, data: bytes) -> bool:
+        """Whether the limit was passed inside the head (not by content that came with it)."""
+        return b"\r\n\r\n" not in data[: (self.call.max_head if self.call else 0)]
+
+    def _decode_with(self, coding: bytes) -> bool:
+        if coding not in _CODINGS:
+            self.fail(_bad_response("the provider used an unknown content-encoding", "bad_encoding"))
+            return False
+        self._coding = zlib.decompressobj(wbits=_CODINGS[coding])
+        return True
+
+    def _decompressed(self, data: bytes) -> bytes | None:
+        limit = MAX_DECODED_RATIO * len(data) + 65536
+        try:
+            plain: bytes = self._coding.decompress(data, limit)
+        except zlib.error:
+            self.fail(_bad_response("the provider's content-encoding is broken", "bad_encoding"))
+            return None
+        if self._coding.unconsumed_tail:
+            self.fail(_bad_response("the provider's answer is too large once decoded", "too_large"))
+            return None
+        return plain
+
+    def _broken_parse(self) -> None:
+        if self._answered:
+            message = "the provider's answer is broken HTTP"
+            self.fail(Failure("upstream_incomplete", message, detail="bad_http"))
+        else:
+            self.fail(_bad_http("the provider's answer is not HTTP/1.1"))
+
+    def _discard(self) -> None:
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.abort()
+        self.owner.gone(self)
+
+
+def _bad_http(message: str) -> Failure:
+    return Failure("upstream_bad_response", message, detail="bad_http")
+
+
+def _bad_response(message: str, detail: str) -> Failure:
+    return Failure("upstream_bad_response", message, detail=detail)

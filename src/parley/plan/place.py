@@ -1,0 +1,98 @@
+"""One provider as routing sees it: its endpoints and keys, and the lanes they make.
+
+Place
+  Site    one endpoint: breaker, load, pace
+  Token   one key: models it was refused for
+  Seat    one endpoint with one key: models it is rate-limited for
+"""
+
+from collections.abc import Sequence
+from math import inf
+
+from parley.plan.health import Breaker, Gauge
+from parley.plan.order import Pool, Rand, order
+from parley.plan.policy import Policy
+from parley.settings import Provider
+
+
+class Site(Gauge):
+    """One endpoint of a provider."""
+
+    __slots__ = ("breaker",)
+
+    def __init__(self, policy: Policy) -> None:
+        super().__init__()
+        self.breaker = Breaker(policy)
+
+
+class Token:
+    """One key of a provider, never its text. ``parked``: model -> until when the key is best left alone."""
+
+    __slots__ = ("parked",)
+
+    def __init__(self) -> None:
+        self.parked: dict[str, float] = {}
+
+
+class Seat:
+    """One endpoint with one key, by their indexes (-1: no key). ``parked``: model -> end of its rate limit."""
+
+    __slots__ = ("endpoint", "key", "parked", "site", "token")
+
+    def __init__(self, site: Site, token: Token, endpoint: int, key: int) -> None:
+        self.site = site
+        self.token = token
+        self.endpoint = endpoint
+        self.key = key
+        self.parked: dict[str, float] = {}
+
+
+class Place:
+    """One provider's state. A changed provider keeps what is known of endpoints and keys it still has."""
+
+    __slots__ = ("_grid", "_policy", "_pool", "_sites", "_tokens", "_turn", "in_flight", "limit", "provider", "seats")
+
+    def __init__(self, provider: Provider, policy: Policy) -> None:
+        self._policy = policy
+        self._sites: dict[str, Site] = {}
+        self._tokens: dict[str, Token] = {}
+        self._grid: list[list[Seat]] = []
+        self._turn = 0
+        self.in_flight = 0
+        self.adopt(provider)
+
+    def adopt(self, provider: Provider) -> None:
+        """Serve by this value from now on; requests under way end on what they hold."""
+        known = {(seat.site, seat.token): seat.parked for row in self._grid for seat in row}
+        urls, keys = provider.endpoints or ("",), provider.keys or ("",)
+        self._sites = {url: self._sites.get(url) or Site(self._policy) for url in urls}
+        self._tokens = {key: self._tokens.get(key) or Token() for key in keys}
+        self._grid = [self._row(endpoint, url, keys, bool(provider.keys)) for endpoint, url in enumerate(urls)]
+        self.seats = [seat for row in self._grid for seat in row]
+        for seat in self.seats:
+            seat.parked = known.get((seat.site, seat.token), seat.parked)
+        self._pool = Pool(urls, [1] * len(urls), self.sites)
+        self.limit = inf if provider.max_concurrency is None else provider.max_concurrency
+        self.provider = provider
+
+    def _row(self, endpoint: int, url: str, keys: Sequence[str], keyed: bool) -> list[Seat]:
+        site, tokens = self._sites[url], self._tokens
+        return [Seat(site, tokens[key], endpoint, index if keyed else -1) for index, key in enumerate(keys)]
+
+    @property
+    def sites(self) -> Sequence[Site]:
+        """Its endpoints in configured order."""
+        return [row[0].site for row in self._grid]
+
+    def ranked(self, rand: Rand, prefix: bytes) -> Sequence[Seat]:
+        """Every seat once: endpoints as ``balance`` says, keys in turn.
+
+        Neighbours differ in endpoint and key where they can: the next one shares least with the one that failed.
+        """
+        if len(self.seats) < 2:
+            return self.seats
+        rows = [self._grid[index] for index in order(self.provider.balance, self._pool, rand, prefix)]
+        width = len(rows[0])
+        first = self._turn % width
+        self._turn = first + 1
+        return [row[(first + step + shift) % width] for step in range(width) for shift, row in enumerate(rows)]

@@ -1,0 +1,129 @@
+"""What may come in at all: checks on a request's target, Host, Origin and framing. Pure.
+
+No server does these by itself. Sources: RFC 9112 sections 3 and 6, RFC 9110 section 7.2; fault contract C7-C11, C17.
+"""
+
+import re
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from parley.failure import Failure
+from parley.ports import Headers
+from parley.settings import Settings
+
+MAX_HEADERS = 100
+_HOST = re.compile(rb"(\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9_][A-Za-z0-9_.-]{0,252})(?::\d{1,5})?")
+_ADDRESS = re.compile(rb"\[.*\]|\d{1,3}(\.\d{1,3}){3}")
+_ORIGIN = re.compile(rb"[a-z][a-z0-9+.-]*://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+)(?::\d{1,5})?")
+# What a target may hold; ';' and '\' mean different things to different servers.
+_PATH = re.compile(rb"/[A-Za-z0-9\-._~%!$&'()*+,:=@/]*")
+_QUERY = re.compile(rb"[\x21\x23-\x3b\x3d\x3f-\x7e\x40]*")
+# Encoded dots, separators, control characters and percent signs: nothing that a second decoding would change.
+_ENCODED = re.compile(rb"%(?:[01][0-9a-f]|2e|25|3b|5c|7f|(?![0-9a-f]{2}))", re.IGNORECASE)
+_DOTS = re.compile(rb"/\.{1,2}(/|\Z)")
+_REMEMBERED = 256
+
+
+class Refusal(Struct, frozen=True):
+    """Why a request is turned away at the door; ``reason`` is the metric's label. The connection closes."""
+
+    status: int
+    message: str
+    reason: str
+
+    def failure(self) -> Failure:
+        """As a failure that any dialect can shape."""
+        kinds = {500: "internal", 403: "forbidden", 413: "body_too_large", 503: "overloaded"}
+        return Failure(kinds.get(self.status, "invalid_request"), self.message, status=self.status, detail=self.reason)
+
+
+BAD_HTTP = Refusal(400, "the request is not valid HTTP/1.1", "bad_http")
+HEADERS = Refusal(431, "the request's headers are too large", "headers")
+HEADER_TIME = Refusal(408, "the request's headers did not arrive in time", "header_timeout")
+BODY_TIME = Refusal(408, "the request's body did not arrive in time", "body_timeout")
+CUT_SHORT = Refusal(400, "the request's body is shorter than its Content-Length", "bad_http")
+UPGRADE = Refusal(400, "protocol upgrades are not supported", "bad_http")
+DRAINING = Refusal(503, "the gateway is shutting down", "drain")
+CONNECTIONS = Refusal(503, "too many connections", "connections")
+INTERNAL = Refusal(500, "the gateway failed to handle the request", "internal")
+_BAD_PATH = Refusal(400, "the request's path is not acceptable", "bad_path")
+_BAD_HOST = Refusal(400, "exactly one valid Host header is required", "bad_host")
+_OTHER_HOST = Refusal(421, "this host name is not served here", "bad_host")
+_OTHER_ORIGIN = Refusal(403, "requests from pages of another origin are not accepted", "origin")
+
+
+def too_large(limit: int) -> Refusal:
+    """The body passed its limit, by its length or by its chunks."""
+    return Refusal(413, f"the request body is larger than {limit} bytes", "body_too_large")
+
+
+class Door:
+    """Checks the parts of a request head. Remembers a bounded number of hosts that have passed."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._names = {name.lower().encode() for name in settings.hosts}
+        self._any = settings.public and not settings.hosts
+        self._passed: set[bytes] = set()
+
+    def head(self, version: str, headers: Headers) -> Refusal | None:
+        """Host and Origin; where several say who is meant, nobody is."""
+        if len(headers) > MAX_HEADERS:
+            return HEADERS
+        host = origin = None
+        for name, value in headers:
+            if name == b"host":
+                if host is not None:
+                    return _BAD_HOST
+                host = value
+            elif name == b"origin":
+                origin = value
+        if host is None:
+            return None if version == "1.0" else _BAD_HOST
+        refusal = None if host in self._passed else self._host(host)
+        if refusal is None and origin is not None:
+            refusal = self._origin(origin, host)
+        return refusal
+
+    def _host(self, host: bytes) -> Refusal | None:
+        match = _HOST.fullmatch(host)
+        if match is None:
+            return _BAD_HOST
+        if not (self._any or self._is_ours(match[1].lower())):
+            return _OTHER_HOST
+        if len(self._passed) < _REMEMBERED:
+            self._passed.add(host)
+        return None
+
+    def _is_ours(self, name: bytes) -> bool:
+        if name == b"localhost" or name.endswith(b".localhost") or name in self._names:
+            return True
+        return _ADDRESS.fullmatch(name) is not None
+
+    def _origin(self, origin: bytes, host: bytes) -> Refusal | None:
+        """A page may talk to us from our own address; everything else is another site's page."""
+        match = _ORIGIN.fullmatch(origin)
+        if match is None:
+            return _OTHER_ORIGIN
+        return None if origin.partition(b"://")[2].lower() == host.lower() else _OTHER_ORIGIN
+
+
+def path_refusal(target: bytes) -> Refusal | None:
+    """A target must mean one thing to everybody: no dots, no doubled slash, nothing twice encoded."""
+    path, _, query = target.partition(b"?")
+    if b"//" in path or not _PATH.fullmatch(path) or not _QUERY.fullmatch(query):
+        return _BAD_PATH
+    return _BAD_PATH if _ENCODED.search(path) or _DOTS.search(path) else None
+
+
+def head_size(url: bytes, headers: Headers) -> int:
+    """Bytes of a head as it was written, white space aside."""
+    return len(url) + sum(len(name) + len(value) + 4 for name, value in headers)
+
+
+def length_of(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
+    """The announced body length, None where there is none."""
+    for name, value in headers:
+        if name == b"content-length":
+            return int(value)
+    return None

@@ -1,0 +1,61 @@
+"""What the listener's parts share: the gateway, the table of hot paths, the edge's limits."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Protocol
+
+from parley.gateway import Gateway
+from parley.serve.edge import Door, Refusal
+from parley.wire import Wire, load
+from parley.wire.inlets import Inlet, inlets
+
+SWEEP_SECONDS = 0.25
+
+
+class Watched(Protocol):
+    """A connection with a time limit that the sweep looks at."""
+
+    def overdue(self, now: float) -> None:
+        """Act if the limit has passed."""
+
+
+class House:
+    """One per event loop. ``watched`` are connections that owe us the rest of a request."""
+
+    def __init__(self, gateway: Gateway, loop: asyncio.AbstractEventLoop) -> None:
+        self.gateway = gateway
+        self.limits = gateway.settings.limits
+        self.door = Door(gateway.settings)
+        self.inlets: Mapping[bytes, Inlet] = inlets()
+        self.loop = loop
+        self.draining = False
+        self.watched: set[Watched] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def watch(self, connection: Watched) -> None:
+        """Look at it until ``unwatch``."""
+        self.watched.add(connection)
+        if self._timer is None:
+            self._timer = self.loop.call_later(SWEEP_SECONDS, self._sweep)
+
+    def unwatch(self, connection: Watched) -> None:
+        """It owes nothing any more."""
+        self.watched.discard(connection)
+
+    def refused(self, path: bytes, refusal: Refusal, request_id: str) -> tuple[int, bytes]:
+        """Count a refusal; its status and body in the dialect the path speaks."""
+        self.gateway.metrics.count("parley_rejected_total", refusal.reason)
+        return self.wire_of(path).encode_error(refusal.failure(), request_id)
+
+    def wire_of(self, path: bytes) -> Wire:
+        """The dialect whose error shape a path's callers read."""
+        inlet = self.inlets.get(path)
+        if inlet is not None:
+            return inlet.wire
+        return load("anthropic" if path.startswith(b"/anthropic") else "openai_chat")
+
+    def _sweep(self) -> None:
+        now = self.loop.time()
+        for connection in tuple(self.watched):
+            connection.overdue(now)
+        self._timer = self.loop.call_later(SWEEP_SECONDS, self._sweep) if self.watched else None

@@ -1,0 +1,161 @@
+"""The vendor table as values: who serves models, where, on which wires and with which habits.
+
+The facts are rows of ``vendors.toml``; this file only reads them. Reading costs a few milliseconds and
+happens once, on first use.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Struct
+
+from parley.settings import Provider, Quirks
+
+VARIABLE = re.compile(r"\{([A-Z][A-Z0-9_]*)\}")
+VERSION = re.compile(r"/v\d+[a-z0-9]*$")
+
+
+class VendorWire(Struct, frozen=True, kw_only=True):
+    """How a vendor is spoken to on one wire. ``base`` may hold {VAR} of the environment; ``suffix`` completes
+    a base URL given by the operator; ``home`` are the quirks at the vendor's own address."""
+
+    wire: str
+    base: str
+    paths: Mapping[str, str]
+    suffix: str = ""
+    auth: str = "bearer"
+    quirks: Quirks = Quirks()
+    home: Quirks = Quirks()
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Environment variables that the base URL needs."""
+        return tuple(VARIABLE.findall(self.base))
+
+    def is_home(self, url: str) -> bool:
+        """Whether ``url`` is the vendor's own server or a regional name below it."""
+        mine, host = urlsplit(self.base).hostname, urlsplit(url).hostname
+        return bool(mine and host) and (host == mine or str(host).endswith(f".{mine}"))
+
+    def complete(self, url: str) -> str:
+        """An operator's base URL with this wire's suffix, where it does not already end in a version."""
+        url = url.rstrip("/")
+        if not self.suffix or url.endswith(self.suffix) or VERSION.search(url):
+            return url
+        return url + self.suffix
+
+
+class Vendor(Struct, frozen=True, kw_only=True):
+    """One row. ``keys`` and ``bases`` are environment variables, best first; ``port`` where it listens on this
+    machine; ``open`` works without a key; ``discovered`` is looked for there;
+    ``default`` the wire meant when none is named, maybe a ``pending`` one."""
+
+    name: str
+    title: str
+    wires: Mapping[str, VendorWire]
+    keys: tuple[str, ...]
+    bases: tuple[str, ...]
+    aliases: tuple[str, ...] = ()
+    pending: tuple[str, ...] = ()
+    default: str = ""
+    port: int | None = None
+    open: bool = False
+    discovered: bool = False
+
+    def choose(self, wire: str | None = None) -> VendorWire | None:
+        """The wire of that name (the default one for None), None where it is not spoken (yet)."""
+        return self.wires.get(wire or self.default)
+
+
+@cache
+def vendors() -> Mapping[str, Vendor]:
+    """Every row by name."""
+    import tomllib
+    from importlib.resources import files
+
+    table = tomllib.loads(files("parley").joinpath("vendors.toml").read_text("utf-8"))
+    shared = cast(dict[str, dict[str, Any]], table["shared"])
+    return {name: _vendor(name, row, shared) for name, row in table["vendors"].items()}
+
+
+@cache
+def names() -> Mapping[str, str]:
+    """Every accepted spelling of a vendor's name -> the name of its row."""
+    rows = vendors().values()
+    return {alias: row.name for row in rows for alias in row.aliases} | {row.name: row.name for row in rows}
+
+
+def find(name: str) -> Vendor | None:
+    """The row of that name or alias, in any case of letters."""
+    row = names().get(name.lower())
+    return vendors()[row] if row is not None else None
+
+
+def provider_of(
+    vendor: Vendor,
+    name: str,
+    wire: VendorWire,
+    *,
+    endpoints: tuple[str, ...] = (),
+    keys: tuple[str, ...] = (),
+) -> Provider:
+    """A provider of that row; ``endpoints`` replace the row's own address (``{VAR}`` must be filled in)."""
+    urls = tuple(wire.complete(url) for url in endpoints) or (wire.base,)
+    home = all(wire.is_home(url) for url in urls)
+    return Provider(
+        name=name,
+        type=vendor.name,
+        wire=wire.wire,
+        endpoints=urls,
+        paths=wire.paths,
+        keys=keys,
+        auth=wire.auth if keys else "none",
+        quirks=_both(wire.quirks, wire.home) if home else wire.quirks,
+    )
+
+
+def variables_of(name: str, suffix: str, more: tuple[str, ...]) -> tuple[str, ...]:
+    """``<NAME>_<SUFFIX>`` and the row's own variables, each once."""
+    first = re.sub(r"[^A-Z0-9]+", "_", name.upper()) + "_" + suffix
+    return tuple(dict.fromkeys((first, *more)))
+
+
+def _vendor(name: str, row: dict[str, Any], shared: dict[str, dict[str, Any]]) -> Vendor:
+    """A row of the file with everything it left out."""
+    rest = {key: value for key, value in row.items() if key not in ("wires", "keys", "bases")}
+    wires = {key: _wire(shared[key] | value) for key, value in row.get("wires", {}).items()}
+    made = {
+        "default": next(iter(wires), ""),
+        **rest,
+        "name": name,
+        "wires": wires,
+        "keys": variables_of(name, "API_KEY", tuple(row.get("keys", ()))),
+        "bases": variables_of(name, "BASE_URL", tuple(row.get("bases", ()))),
+    }
+    return msgspec.convert(made, Vendor)
+
+
+def _wire(row: dict[str, Any]) -> VendorWire:
+    """A wire's row; the table's ``defaults`` is ``default`` in the settings."""
+    rest = {key: value for key, value in row.items() if key not in ("rename", "drop", "defaults", "options", "home")}
+    return msgspec.convert({**rest, "quirks": _quirks(row), "home": _quirks(row.get("home", {}))}, VendorWire)
+
+
+def _quirks(row: Mapping[str, Any]) -> Quirks:
+    """TOML has no null, so an option says "null"."""
+    options = {key: None if value == "null" else value for key, value in row.get("options", {}).items()}
+    return Quirks(row.get("rename", {}), tuple(row.get("drop", ())), row.get("defaults", {}), options)
+
+
+def _both(first: Quirks, second: Quirks) -> Quirks:
+    """Two sets of quirks, the second winning."""
+    return Quirks(
+        {**first.rename, **second.rename},
+        tuple(dict.fromkeys((*first.drop, *second.drop))),
+        {**first.default, **second.default},
+        {**first.options, **second.options},
+    )

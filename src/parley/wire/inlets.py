@@ -1,0 +1,37 @@
+"""Which path is which operation of which dialect. A table; the listener looks a request up once.
+
+Source: product contract section 5 ("a missing or doubled /v1 is tolerated").
+"""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from parley.wire import Wire, load
+
+
+class Inlet(Struct, frozen=True):
+    """One operation of one dialect."""
+
+    dialect: str
+    operation: str
+    wire: Wire
+
+
+def inlets() -> Mapping[bytes, Inlet]:
+    """Every path that takes a POST on the hot path."""
+    chat = Inlet("openai", "chat", load("openai_chat"))
+    messages = Inlet("anthropic", "chat", load("anthropic"))
+    count = Inlet("anthropic", "count_tokens", messages.wire)
+    table: dict[bytes, Inlet] = {}
+    for prefix in openai_prefixes():
+        table[f"{prefix}/chat/completions".encode()] = chat
+    for prefix in ("/v1", "", "/v1/v1", "/anthropic/v1", "/anthropic", "/anthropic/v1/v1"):
+        table[f"{prefix}/messages".encode()] = messages
+        table[f"{prefix}/messages/count_tokens".encode()] = count
+    return table
+
+
+def openai_prefixes() -> tuple[str, ...]:
+    """Where the OpenAI surface is found."""
+    return ("/v1", "", "/v1/v1", "/openai/v1", "/openai", "/openai/v1/v1")

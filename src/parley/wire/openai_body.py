@@ -1,0 +1,358 @@
+"""OpenAI chat completions requests, written for a provider.
+
+Members that another wire's caller sent and this wire cannot say are listed, never dropped in silence; a path
+such as ``messages[2].cache_control`` counts in the canonical request.
+
+Reasoning without an effort of its own: disabled is "none", a budget below 4,096 tokens "low", below 16,384
+"medium", else "high"; enabled without a budget is "medium"; adaptive without a budget is what this wire does unasked.
+"""
+
+from collections.abc import Mapping
+from typing import Any, TypeGuard
+
+from msgspec import DecodeError, convert
+
+from parley.ir import (
+    Block,
+    ChatRequest,
+    Extra,
+    Media,
+    Message,
+    Opaque,
+    OutputFormat,
+    Reasoning,
+    Refusal,
+    Text,
+    Thinking,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
+)
+from parley.wire import Encoded
+from parley.wire.openai_error import WIRE_NAME
+
+_SCALARS = (
+    "temperature",
+    "top_p",
+    "n",
+    "seed",
+    "presence_penalty",
+    "frequency_penalty",
+    "logit_bias",
+    "logprobs",
+    "top_logprobs",
+    "parallel_tool_calls",
+    "user",
+)
+_FORMATS = {"audio/mpeg": "mp3", "audio/x-wav": "wav", "audio/wave": "wav"}
+_CHEAP, _MODERATE = 4096, 16384
+
+
+def encode_request(request: ChatRequest, options: Mapping[str, Any]) -> Encoded:
+    """The body for a provider. Options: ``reasoning_field`` (the name of an assistant's reasoning text, None = not
+    sent), ``stream_usage`` (False: do not ask), ``top_k``, ``reasoning_effort`` (whether the provider takes them)."""
+    letter = _Letter(request.wire == WIRE_NAME, options.get("reasoning_field", "reasoning_content"))
+    body: dict[str, Any] = {"model": request.model, "messages": letter.messages(request.messages)}
+    for name in _SCALARS:
+        value = getattr(request, name)
+        if value is not None:
+            body[name] = value
+    if request.tools:
+        letter.tools(body, request.tools)
+    _composed(body, request)
+    letter.optional(body, request, options)
+    if request.extra:
+        letter.carry(body, request.extra, "")
+    if request.stream:
+        _ask_stream(body, options)
+    return Encoded(body, tuple(letter.dropped))
+
+
+def _composed(body: dict[str, Any], request: ChatRequest) -> None:
+    if request.max_tokens is not None:
+        renamed = request.wire == WIRE_NAME and request.max_tokens_field == "max_completion_tokens"
+        body["max_completion_tokens" if renamed else "max_tokens"] = request.max_tokens
+    if request.stop is not None:
+        body["stop"] = list(request.stop)
+    if request.tool_choice is not None:
+        body["tool_choice"] = _choice(request.tool_choice)
+    if request.output is not None:
+        body["response_format"] = _format(request.output)
+
+
+def _ask_stream(body: dict[str, Any], options: Mapping[str, Any]) -> None:
+    body["stream"] = True
+    if options.get("stream_usage") is not False:
+        body["stream_options"] = {**body.get("stream_options", {}), "include_usage": True}
+
+
+def _choice(choice: ToolChoice) -> Any:
+    if choice.mode != "named":
+        return choice.mode
+    return {"type": "function", "function": {"name": choice.name}}
+
+
+def _format(output: OutputFormat) -> dict[str, Any]:
+    if output.kind != "schema":
+        return {"type": "json_object" if output.kind == "json" else "text"}
+    schema: dict[str, Any] = {"name": output.name or "answer"}
+    for name in ("description", "schema", "strict"):
+        value = getattr(output, name)
+        if value is not None:
+            schema[name] = value
+    return {"type": "json_schema", "json_schema": schema}
+
+
+def effort_of(reasoning: Reasoning) -> str | None:
+    """The effort that says the same; None where there is nothing to say."""
+    if reasoning.effort is not None:
+        return reasoning.effort
+    if reasoning.mode == "disabled":
+        return "none"
+    if reasoning.budget is not None:
+        return "low" if reasoning.budget < _CHEAP else "medium" if reasoning.budget < _MODERATE else "high"
+    return "medium" if reasoning.mode == "enabled" else None
+
+
+class _Letter:
+    """One request under way: what may go to this wire, and the list of what may not."""
+
+    __slots__ = ("dropped", "reasoning_field", "same")
+
+    def __init__(self, same: bool, reasoning_field: str | None) -> None:
+        self.same = same
+        self.reasoning_field = reasoning_field
+        self.dropped: list[str] = []
+
+    def carry(self, target: dict[str, Any], extra: Extra, path: str) -> None:
+        """What the caller's wire left over: for the same wire into ``target``, else on the list."""
+        if not self.same:
+            self.dropped += [f"{path}.{name}" if path else name for name in extra]
+            return
+        for name, value in extra.items():
+            known = target.get(name)
+            target[name] = {**known, **value} if isinstance(known, dict) and isinstance(value, dict) else value
+
+    def optional(self, body: dict[str, Any], request: ChatRequest, options: Mapping[str, Any]) -> None:
+        """Members that not every provider takes. A caller of this wire who sent ``top_k`` knows its provider."""
+        if request.top_k is not None:
+            if self.same or options.get("top_k"):
+                body["top_k"] = request.top_k
+            else:
+                self.dropped.append("top_k")
+        if request.reasoning is None:
+            return
+        effort = effort_of(request.reasoning)
+        if effort is not None and options.get("reasoning_effort", True):
+            body["reasoning_effort"] = effort
+        elif effort is not None:
+            self.dropped.append("reasoning_effort")
+        self.carry(body, request.reasoning.extra, "reasoning")
+
+    def tools(self, body: dict[str, Any], tools: tuple[Tool | Opaque, ...]) -> None:
+        """The tools that this wire knows."""
+        made = []
+        for index, tool in enumerate(tools):
+            if isinstance(tool, Tool):
+                made.append(self.tool(tool, f"tools[{index}]"))
+            elif tool.wire == WIRE_NAME:
+                made.append(tool.value)
+            else:
+                self.dropped.append(f"tools[{index}]")
+        if made:
+            body["tools"] = made
+
+    def tool(self, tool: Tool, path: str) -> dict[str, Any]:
+        """One function."""
+        function: dict[str, Any] = {"name": tool.name}
+        for name in ("description", "parameters", "strict"):
+            value = getattr(tool, name)
+            if value is not None:
+                function[name] = value
+        made = {"type": "function", "function": function}
+        if tool.extra:
+            self.carry(made, tool.extra, path)
+        return made
+
+    def messages(self, messages: tuple[Message, ...]) -> list[dict[str, Any]]:
+        """All turns; tool results come before what else a user says beside them."""
+        made: list[dict[str, Any]] = []
+        for index, message in enumerate(messages):
+            content = message.content
+            if len(content) == 1 and type(content[0]) is Text and not content[0].extra:
+                turn: dict[str, Any] = {"role": message.role, "content": content[0].text}
+            elif message.role == "assistant":
+                turn = self.assistant(content, f"messages[{index}]")
+            else:
+                turn = self.turn(message, made, f"messages[{index}]")
+            if message.name is not None:
+                turn["name"] = message.name
+            if message.extra:
+                self.carry(turn, message.extra, f"messages[{index}]")
+            made.append(turn)
+        return made
+
+    def turn(self, message: Message, made: list[dict[str, Any]], path: str) -> dict[str, Any]:
+        """One turn that is not the assistant's. Results but the last of a lone-result turn go to ``made``."""
+        rest = []
+        results = []
+        for index, block in enumerate(message.content):
+            if isinstance(block, ToolResult):
+                results.append(self.result(block, f"{path}.content[{index}]"))
+            elif (part := self.part(block, f"{path}.content[{index}]")) is not None:
+                rest.append(part)
+        if results and not rest:
+            made += results[:-1]
+            return results[-1]
+        made += results
+        content = _joined(rest) if rest or not message.content else ""
+        return {"role": "user" if message.role == "tool" else message.role, "content": content}
+
+    def result(self, result: ToolResult, path: str) -> dict[str, Any]:
+        """One tool's answer; what is not text goes along only to a provider its caller already spoke to."""
+        parts = []
+        for index, block in enumerate(result.content):
+            place = f"{path}.content[{index}]"
+            words = None if self.same or not isinstance(block, Media) else _text_of(block)
+            if words is not None:
+                parts.append({"type": "text", "text": words})
+            elif isinstance(block, Media) and not self.same:
+                self.dropped.append(place)
+            elif (part := self.part(block, place)) is not None:
+                parts.append(part)
+        if result.is_error:
+            self.dropped.append(f"{path}.is_error")
+        made = {"role": "tool", "tool_call_id": result.call_id, "content": _joined(parts) if parts else ""}
+        if result.extra:
+            self.carry(made, result.extra, path)
+        return made
+
+    def assistant(self, content: tuple[Block, ...], path: str) -> dict[str, Any]:
+        """What the model said before."""
+        thoughts = [block for block in content if isinstance(block, Thinking)]
+        refusals = [block for block in content if isinstance(block, Refusal)]
+        lone = refusals[0] if len(refusals) == 1 and not refusals[0].extra else None
+        parts: list[dict[str, Any]] = []
+        calls: list[dict[str, Any]] = []
+        for index, block in enumerate(content):
+            if isinstance(block, ToolCall) or is_custom_call(block):
+                calls.append(self.call(block, f"{path}.content[{index}]"))
+            elif not isinstance(block, Thinking) and block is not lone:
+                part = self.part(block, f"{path}.content[{index}]")
+                parts += [part] if part is not None else []
+        turn: dict[str, Any] = {"role": "assistant", "content": _joined(parts) if parts else None}
+        if lone is not None:
+            turn["refusal"] = lone.text
+        if thoughts:
+            self.thoughts(turn, thoughts, path)
+        if calls:
+            turn["tool_calls"] = calls
+        return turn
+
+    def thoughts(self, turn: dict[str, Any], thoughts: list[Thinking], path: str) -> None:
+        """Reasoning as text, and for a caller of this wire the blocks with their signatures as they came."""
+        if self.reasoning_field is None:
+            self.dropped.append(f"{path}.reasoning_content")
+            return
+        text = "".join(block.text for block in thoughts)
+        if text:
+            turn[self.reasoning_field] = text
+        if self.same:
+            if any(map(is_sealed, thoughts)):
+                turn["thinking_blocks"] = [thinking_object(block) for block in thoughts]
+        elif any(block.signature or block.redacted is not None for block in thoughts):
+            self.dropped.append(f"{path}.thinking.signature")
+
+    def call(self, call: ToolCall | Opaque, path: str) -> dict[str, Any]:
+        """One call the model made; another wire's "no arguments" must be JSON here."""
+        if isinstance(call, Opaque):
+            return call.value
+        arguments = call.arguments or ("" if self.same else "{}")
+        made = {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
+        if call.extra:
+            self.carry(made, call.extra, path)
+        return made
+
+    def part(self, block: Block, path: str) -> dict[str, Any] | None:
+        """One content part; None, and on the list, where this wire has none for it."""
+        made: dict[str, Any] | None = None
+        match block:
+            case Text(text):
+                made = {"type": "text", "text": text}
+            case Refusal(text):
+                made = {"type": "refusal", "refusal": text}
+            case Media():
+                made = _media_part(block)
+            case Opaque(wire, value) if wire == WIRE_NAME:
+                return value
+        if made is None:
+            self.dropped.append(path)
+        elif block.extra:  # type: ignore[union-attr]  # every block that made a part has it
+            self.carry(made, block.extra, path)  # type: ignore[union-attr]
+        return made
+
+
+def _joined(parts: list[dict[str, Any]]) -> str | list[dict[str, Any]]:
+    """A lone plain text as a string, which every provider takes."""
+    if len(parts) == 1 and parts[0]["type"] == "text" and len(parts[0]) == 2:
+        text: str = parts[0]["text"]
+        return text
+    return parts
+
+
+def is_custom_call(block: Block) -> TypeGuard[Opaque]:
+    """Whether the block is this wire's other kind of tool call."""
+    return isinstance(block, Opaque) and block.wire == WIRE_NAME and block.value.get("type") == "custom"
+
+
+def is_sealed(thinking: Thinking) -> bool:
+    """Whether the block holds what must come back untouched, beside its text."""
+    return thinking.signature is not None or thinking.redacted is not None or bool(thinking.extra)
+
+
+def thinking_object(thinking: Thinking) -> dict[str, Any]:
+    """One item of the extension ``thinking_blocks``."""
+    if thinking.redacted is not None:
+        return {"type": "redacted_thinking", "data": thinking.redacted, **thinking.extra}
+    made = {"type": "thinking", "thinking": thinking.text}
+    if thinking.signature is not None:
+        made["signature"] = thinking.signature
+    return {**made, **thinking.extra}
+
+
+def _media_part(media: Media) -> dict[str, Any] | None:
+    if media.kind == "image" and media.file_id is None:
+        image: dict[str, Any] = {"url": media.url if media.data is None else _data_url(media)}
+        if media.detail is not None:
+            image["detail"] = media.detail
+        return {"type": "image_url", "image_url": image}
+    if media.kind == "audio" and media.data is not None:
+        said = media.media_type or "audio/wav"
+        return {
+            "type": "input_audio",
+            "input_audio": {"data": media.data, "format": _FORMATS.get(said) or said.partition("/")[2]},
+        }
+    if media.kind == "document" and media.url is None:
+        file = {"file_id": media.file_id} if media.data is None else {"file_data": _data_url(media)}
+        if media.name is not None:
+            file["filename"] = media.name
+        return {"type": "file", "file": file}
+    return None
+
+
+def _data_url(media: Media) -> str:
+    """A document's data may have come bare; an image must be a URL."""
+    if media.media_type is None and media.kind == "document":
+        return media.data or ""
+    return f"data:{media.media_type or ''};base64,{media.data}"
+
+
+def _text_of(media: Media) -> str | None:
+    """The words of a text document; None where it holds none."""
+    if media.data is None or not (media.media_type or "").startswith("text/"):
+        return None
+    try:
+        return convert(media.data, bytes).decode()
+    except (DecodeError, UnicodeDecodeError):
+        return None

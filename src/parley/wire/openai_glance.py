@@ -1,0 +1,223 @@
+"""OpenAI chat completions as the verbatim path sees them: a look into an event, no more.
+
+Only the members that matter are decoded, by typed Structs; everything else is skipped.
+Also the usage object, which both this look and the full decoder read.
+"""
+
+from contextlib import suppress
+from typing import Any
+
+from msgspec import Raw, Struct, ValidationError, json
+
+from parley.failure import Failure, ParleyError
+from parley.ir import Usage
+from parley.wire import Mark
+from parley.wire.openai_error import BAD_JSON, stream_failure
+
+SHORT = 4096
+_NOTHING = Mark()
+_CONTENT = Mark(content=True)
+_END = Mark(end=True)
+_EMPTY = frozenset({b"", b"null", b"[]", b"{}"})
+_ABSENT = Raw()
+
+
+class _Delta(Struct):
+    content: Any = None
+    reasoning_content: Any = None
+    reasoning: Any = None
+    refusal: Any = None
+    tool_calls: Raw = _ABSENT
+    function_call: Raw = _ABSENT
+    audio: Raw = _ABSENT
+    thinking_blocks: Raw = _ABSENT
+
+
+class _Choice(Struct):
+    delta: _Delta | None = None
+    finish_reason: Any = None
+
+
+class _Input(Struct):
+    cached_tokens: float | int | None = None
+    cache_write_tokens: float | int | None = None
+
+
+class _Output(Struct):
+    reasoning_tokens: float | int | None = None
+
+
+class _Usage(Struct):
+    prompt_tokens: float | int | None = None
+    completion_tokens: float | int | None = None
+    prompt_tokens_details: _Input | None = None
+    completion_tokens_details: _Output | None = None
+
+
+class _Chunk(Struct):
+    choices: list[_Choice] | None = None
+    usage: _Usage | None = None
+    error: Any = None
+
+
+class _Answer(Struct):
+    choices: Raw = _ABSENT
+    error: Any = None
+
+
+class _UsageOnly(Struct):
+    usage: _Usage | None = None
+
+
+_chunk = json.Decoder(_Chunk).decode
+_answer = json.Decoder(_Answer).decode
+_usage_only = json.Decoder(_UsageOnly).decode
+_usage = json.Decoder(_Usage | None).decode
+_object = json.Decoder(dict[str, Any]).decode
+
+
+def glance(event: str, data: bytes) -> Mark:
+    """What one event tells; raises bad_event where it is not JSON of this shape."""
+    if data.startswith(b"[DONE]"):
+        return _END
+    try:
+        if not data.isascii():
+            data.decode()  # members that are skipped are not checked by the decoder
+        chunk = _chunk(data)
+    except ValidationError:
+        return _odd(event, data)
+    except BAD_JSON:
+        raise bad_event() from None
+    if chunk.error or event == "error":
+        return Mark(failure=stream_failure(chunk.error or _object(data)))
+    content = finished = False
+    for choice in chunk.choices or ():
+        content = content or _speaks(choice.delta)
+        finished = finished or bool(choice.finish_reason)
+    if finished or chunk.usage is not None:
+        return Mark(content=content, finished=finished, usage=_counted(chunk.usage))
+    return _CONTENT if content else _NOTHING
+
+
+def _odd(event: str, data: bytes) -> Mark:
+    """JSON, but with members of unexpected types: it passes unless it is no object or tells an error."""
+    try:
+        chunk = _object(data)
+    except BAD_JSON:
+        raise bad_event() from None
+    error = chunk if event == "error" else chunk.get("error")
+    return Mark(failure=stream_failure(error)) if error else _NOTHING
+
+
+def _speaks(delta: _Delta | None) -> bool:
+    """Whether there is anything in it that a caller would take for an answer."""
+    if delta is None:
+        return False
+    if delta.content or delta.reasoning_content or delta.reasoning or delta.refusal:
+        return True
+    if delta.tool_calls is not _ABSENT and bytes(delta.tool_calls) not in _EMPTY:
+        return True
+    rare = (delta.function_call, delta.audio, delta.thinking_blocks)
+    return any(part is not _ABSENT and bytes(part) not in _EMPTY for part in rare)
+
+
+def _counted(usage: _Usage | None) -> Usage | None:
+    """The numbers alone, which is all that a meter needs."""
+    if usage is None:
+        return None
+    given, made = usage.prompt_tokens_details, usage.completion_tokens_details
+    return Usage(
+        int(usage.prompt_tokens or 0),
+        int(usage.completion_tokens or 0),
+        _whole(given.cached_tokens) if given else None,
+        _whole(given.cache_write_tokens) if given else None,
+        _whole(made.reasoning_tokens) if made else None,
+    )
+
+
+def _whole(count: float | None) -> int | None:
+    """Some providers write floats."""
+    return None if count is None else int(count)
+
+
+def check_answer(body: bytes) -> None:
+    """Raise unless a whole 200 answer holds a list of choices; an error object is ``upstream_error``."""
+    if not body.strip():
+        raise bad_response("empty_body", "the provider sent an empty answer")
+    try:
+        answer = _answer(body)
+    except ValidationError:
+        raise bad_response("bad_shape", "the provider's answer is not an object") from None
+    except BAD_JSON:
+        raise bad_response("bad_json", "the provider's answer is not JSON") from None
+    if answer.error:
+        raise ParleyError(stream_failure(answer.error))
+    if not bytes(answer.choices).startswith(b"["):
+        raise bad_response("bad_shape", "the provider's answer holds no choices")
+
+
+def usage_of(body: bytes) -> Usage | None:
+    """The usage of a whole answer; of a long one only the end is read, unless that would be ambiguous."""
+    found = _last_object(body, body.rfind(b'"usage"')) if len(body) > SHORT else None
+    if found is not None:
+        with suppress(*BAD_JSON):
+            return _counted(_usage(found))
+    with suppress(*BAD_JSON):
+        return _counted(_usage_only(body).usage)
+    return None
+
+
+def _last_object(body: bytes, at: int) -> bytes | None:
+    """The object after the member name at ``at``, proven to be a member of the outermost object.
+
+    Just one closing brace may follow it: then nothing but the outermost object is open there.
+    """
+    start = end = body.find(b"{", at)
+    if at < 1 or start < 0 or body[at + 7 : start].strip() != b":" or body[at - 1] == 0x5C:
+        return None
+    for _ in range(8):
+        end = body.find(b"}", end + 1)
+        if end < 0:
+            return None
+        if body.count(b"{", start, end) == body.count(b"}", start, end + 1):
+            break
+    return body[start : end + 1] if body.count(b"}", end + 1) == 1 else None
+
+
+def read_usage(value: dict[str, Any]) -> Usage:
+    """Usage from its object, which is used up: what has no member of its own stays in ``extra``.
+
+    A total that is just the sum is not kept.
+    """
+    prompt, output = _count(value, "prompt_tokens") or 0, _count(value, "completion_tokens") or 0
+    if value.get("total_tokens") == prompt + output:
+        del value["total_tokens"]
+    cached, written = _details(value, "prompt_tokens_details", ("cached_tokens", "cache_write_tokens"))
+    (reasoning,) = _details(value, "completion_tokens_details", ("reasoning_tokens",))
+    return Usage(prompt, output, cached, written, reasoning, extra=value)
+
+
+def _details(value: dict[str, Any], name: str, parts: tuple[str, ...]) -> list[int | None]:
+    inner = value.get(name)
+    if not isinstance(inner, dict):
+        value.pop(name, None)
+        return [None] * len(parts)
+    counts = [_count(inner, part) for part in parts]
+    if not inner:
+        del value[name]
+    return counts
+
+
+def _count(value: dict[str, Any], name: str) -> int | None:
+    found = value.pop(name, None)
+    return _whole(found) if isinstance(found, int | float) else None
+
+
+def bad_response(detail: str, message: str) -> ParleyError:
+    """The error for an answer that is not this wire's."""
+    return ParleyError(Failure("upstream_bad_response", message, detail=detail))
+
+
+def bad_event() -> ParleyError:
+    """The error for an event that is not JSON, not UTF-8 or no chunk."""
+    return bad_response("bad_event", "the provider sent an event that is not a chunk of an answer")

@@ -1,0 +1,116 @@
+"""``parley models``: what can be asked for and what answers it."""
+
+import json
+
+import pytest
+
+from cli.scripted import answer
+from parley.cli.root import outcome
+
+CONFIG = """\
+providers:
+  mine: {type: openai, base_url: "http://127.0.0.1:9/v1"}
+models:
+  - {model: fast, targets: [mine/big, echo/echo]}
+  - {model: mixed, endpoint: chat, strategy: weighted, targets: [{to: mine/a, weight: 3}, mine/b]}
+"""
+
+
+def test_what_answers_in_the_order_of_the_file(folder, capsys):
+    (folder / "parley.yaml").write_text(CONFIG)
+    assert outcome(["models"]) == 0
+    out, err = capsys.readouterr()
+    assert [line.split(None, 2) for line in out.splitlines()] == [
+        ["ENDPOINT", "MODEL", "ANSWERED BY"],
+        ["chat", "fast", "mine/big, then echo/echo (fallback)"],
+        ["chat", "mixed", "mine/a x3, mine/b x1 (weighted)"],
+        ["chat", "echo", "echo/echo"],
+        ["chat", "mine/*", "mine/*"],
+    ]
+    assert err == ""
+
+
+def test_json_for_programs(folder, capsys):
+    (folder / "my.yaml").write_text(CONFIG)
+    assert outcome(["models", "--config", "my.yaml", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [one["model"] for one in told] == ["fast", "mixed", "echo", "mine/*"]
+    assert told[1] == {
+        "endpoint": "chat",
+        "model": "mixed",
+        "strategy": "weighted",
+        "targets": ["mine/a", "mine/b"],
+        "weights": [3, 1],
+    }
+
+
+def test_a_key_in_the_environment_makes_a_provider(folder, capsys, monkeypatch):
+    monkeypatch.setenv("GROQ_API_KEY", "gsk-secret-123456")
+    assert outcome(["models", "--no-discover"]) == 0
+    out, err = capsys.readouterr()
+    assert "groq/*" in out
+    assert "secret" not in out + err
+
+
+def test_a_bad_variable_leaves_its_provider_out_and_is_told(folder, capsys, monkeypatch):
+    monkeypatch.setenv("GROQ_API_KEY", "gsk\nsecret")
+    assert outcome(["models", "--no-discover"]) == 0
+    out, err = capsys.readouterr()
+    assert "groq" not in out
+    assert "GROQ_API_KEY" in err
+    assert "secret" not in err
+
+
+def test_a_wrong_file_is_told_on_stderr(folder, capsys):
+    (folder / "parley.yaml").write_text("lisen: []\n")
+    assert outcome(["models"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "parley.yaml:1:1" in err
+    assert "parley.yaml has 1 problem; nothing was started." in err
+
+
+def test_model_servers_of_this_machine_are_found(folder, gateway, capsys, monkeypatch):
+    there = gateway(answer(b'{"object": "list", "data": [{"id": "tiny"}, {"id": "odd\\u001b[31m"}]}'))
+    monkeypatch.setattr("parley.config.discover.usual_ports", lambda: (("vllm", int(there.url.rpartition(":")[2])),))
+    assert outcome(["models"]) == 0
+    out, _ = capsys.readouterr()
+    assert [line.split()[1] for line in out.splitlines()[1:]] == ["echo", "vllm/tiny", "vllm/odd\u241b[31m"]
+    (folder / "parley.yaml").write_text("models: []\n")
+    assert outcome(["models"]) == 0
+    assert "vllm" not in capsys.readouterr().out
+
+
+LIST = {"object": "list", "data": [{"id": "a/b", "owned_by": "mine"}, {"id": "c", "created": 1}]}
+
+
+def test_a_running_gateway_is_asked(gateway, capsys):
+    there = gateway(answer(json.dumps(LIST).encode()))
+    assert outcome(["models", "--url", there.url]) == 0
+    assert there.head.startswith("get /v1/models ")
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
+        ["MODEL", "OWNED", "BY"],
+        ["a/b", "mine"],
+        ["c"],
+    ]
+
+
+def test_a_running_gateway_in_json(gateway, capsys):
+    assert outcome(["models", "--json", "--url", gateway(answer(json.dumps(LIST).encode())).url]) == 0
+    assert json.loads(capsys.readouterr().out) == LIST["data"]
+
+
+@pytest.mark.parametrize(
+    ("reply", "ends"),
+    [
+        (answer(b'{"error": {"message": "no key", "code": "unauthorized"}}', "401 Unauthorized"), 4),
+        (answer(b"<html>", "502 Bad Gateway"), 5),
+        (answer(b"[]"), 5),
+        (answer(b"<html>"), 5),
+    ],
+)
+def test_a_gateway_that_does_not_list(gateway, capsys, reply, ends):
+    assert outcome(["models", "--url", gateway(reply).url]) == ends
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "Error: " in err

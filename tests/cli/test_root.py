@@ -1,0 +1,105 @@
+"""The command itself: what there is, what there is not yet, and how quickly it says so."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+import parley
+from parley.cli.root import COMMANDS, NOT_YET, outcome
+
+
+def test_the_version(capsys):
+    assert outcome(["--version"]) == 0
+    assert capsys.readouterr().out == f"parley {parley.__version__}\n"
+
+
+def test_help_lists_what_is_built_and_nothing_else(capsys):
+    assert outcome(["--help"]) == 0
+    shown = capsys.readouterr().out
+    listed = [line.split()[0] for line in shown.partition("Commands:\n")[2].splitlines()]
+    assert listed == list(COMMANDS) == ["serve", "run", "models", "check"]
+
+
+@pytest.mark.parametrize("command", sorted(NOT_YET))
+def test_commands_to_come_say_so(command, capsys):
+    assert outcome([command, "list", "--json"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert f"parley {command} is not available yet. Available: serve, run, models, check." in err
+
+
+@pytest.mark.parametrize(
+    "args", [["kesy"], ["--nonsense"], ["run"], ["serve", "--workers", "many"], ["run", "m", "--url"]]
+)
+def test_what_is_not_understood_is_a_usage_error(args, capsys):
+    assert outcome(args) == 2
+    assert "Error: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("args", "named"),
+    [
+        (["serve", "--workers", "2"], "--workers 2"),
+        (["serve", "--grpc", "127.0.0.1:50001"], "--grpc"),
+        (["serve", "--components", "dir"], "--components"),
+        (["serve", "--store", "postgresql://u:secret@h/db"], "--store"),
+        (["models", "--store", "x"], "--store"),
+        (["check", "--store", "x"], "--store"),
+    ],
+)
+def test_options_to_come_say_so_by_name(args, named, capsys):
+    assert outcome(args) == 2
+    told = capsys.readouterr().err
+    assert f"{named} is not available yet." in told
+    assert "secret" not in told
+
+
+def test_colour_only_where_it_is_wanted(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    assert outcome(["serve", "--grpc", "x"]) == 2
+    assert "\x1b[" in capsys.readouterr().err
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert outcome(["serve", "--grpc", "x"]) == 2
+    assert "\x1b[" not in capsys.readouterr().err
+
+
+RUN_AND_LIST = """
+import sys
+from parley.cli.root import outcome
+outcome(sys.argv[1:])
+print(*sys.modules, file=sys.stderr)
+"""
+COSTLY = {"asyncio", "msgspec", "yaml", "uvicorn", "starlette", "httptools", "http.client", "ssl", "parley.config"}
+
+
+@pytest.mark.parametrize("option", ["--version", "--help"])
+def test_telling_the_version_and_the_commands_imports_no_machinery(option):
+    done = subprocess.run([sys.executable, "-c", RUN_AND_LIST, option], capture_output=True, text=True, check=True)
+    loaded = set(done.stderr.split())
+    assert "click" in loaded
+    assert not loaded & COSTLY
+
+
+def test_importing_the_package_imports_nothing():
+    code = "import sys; before = set(sys.modules); import parley; print(*(set(sys.modules) - before))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["parley"]
+
+
+def test_a_reader_that_leaves_early_is_no_traceback():
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-m", "parley", "check", "--schema"],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(write)
+    assert done.returncode == 1
+    assert done.stderr == ""

@@ -1,0 +1,71 @@
+"""The configurations that the tests start from."""
+
+from parley.config import Loaded, Problem, load_text
+
+# Every key that is available, with values that are not the defaults.
+FULL = """\
+listen: [127.0.0.1:4242, "[::1]:4243"]
+hosts: [llm.example.org]
+store: sqlite:///parley.db
+strict: true
+log: {requests: false}
+
+providers:
+  openai:
+    type: openai
+    api_key: ${OPENAI_API_KEY}
+    endpoints: [https://us.api.openai.com/v1, https://eu.api.openai.com/v1/]
+    balance: least_busy
+    timeouts: {connect: 2s, first_byte: 500ms, idle: 1m, total: 10}
+    headers: {OpenAI-Organization: org-1}
+    max_concurrency: 200
+  claude:
+    type: anthropic
+    api_keys: [one, env.SECOND]
+  here:
+    type: llama.cpp
+    base_url: http://127.0.0.1:9999
+    transport: aiohttp
+    wire: anthropic
+    paths: {models: /list}
+  ollama:
+
+models:
+  - model: fast
+    endpoint: createChatCompletion
+    targets: [openai/gpt-4o-mini, {to: claude/claude-haiku-4-5, weight: 2}]
+    strategy: weighted
+    settings: {}
+    defaults: {temperature: 0.2, stop: [], seed: null}
+    overrides: {max_tokens: 1000}
+    retries: {attempts: 5, on: [408, 5xx]}
+    unknown_fields: strict
+    share: false
+    cache: {responses: off}
+  - model: org/with/slashes
+    targets: [here/org/model]
+
+auth: {required: false, admin_key: ${PARLEY_ADMIN_KEY:-}}
+limits: {body: 1MB, upload: 1GiB, header: 32KiB, header_time: 5s, body_time: 1m, connections: 10, streams: 5}
+addresses: {nodes: [127.0.0.0/8], fetch: []}
+cache: {responses: off}
+"""
+ENV = {"OPENAI_API_KEY": "sk-openai", "SECOND": "two"}
+
+
+def problems(text: str, **env: str) -> tuple[Problem, ...]:
+    """The mistakes of a text."""
+    return load_text(text, env).problems
+
+
+def only(text: str, **env: str) -> Problem:
+    """The one mistake of a text."""
+    [problem] = problems(text, **env)
+    return problem
+
+
+def good(text: str, **env: str) -> Loaded:
+    """A text without mistakes, loaded."""
+    loaded = load_text(text, env)
+    assert loaded.problems == ()
+    return loaded

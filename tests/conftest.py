@@ -1,0 +1,3 @@
+"""Fixtures for everything: each module of tests/fixtures brings its own."""
+
+pytest_plugins = ["fixtures.faults", "fixtures.llama", "fixtures.parley"]

@@ -1,0 +1,162 @@
+"""Every row of the vendor table, walked: a new row needs no test of its own."""
+
+import re
+import tomllib
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from parley import vendors
+from parley.settings import Provider
+from parley.vendors import Vendor, VendorWire
+from parley.wire import WIRES
+
+ROWS = list(vendors.vendors().values())
+SPOKEN = [pytest.param(row, name, wire, id=f"{row.name}-{name}") for row in ROWS for name, wire in row.wires.items()]
+OPERATIONS = {"chat", "models", "count_tokens"}
+OPTIONS = {
+    "openai_chat": {
+        "reasoning_field": {"reasoning_content", "reasoning", None},
+        "stream_usage": {True, False},
+        "top_k": {True, False},
+        "reasoning_effort": {True, False},
+    },
+    "anthropic": {
+        "version": {"2023-06-01", "2026-10-21"},
+        "system_role": {True, False},
+        "max_tokens": None,
+        "signed_thinking": {True, False},
+    },
+}
+TABLE = tomllib.loads((Path(vendors.__file__).parent / "vendors.toml").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_row(row: Vendor) -> None:
+    assert row.title
+    assert re.fullmatch(r"[a-z0-9.]+", row.name)
+    assert row.wires or row.pending
+    assert not set(row.wires) & set(row.pending)
+    assert row.default in row.wires or row.default in row.pending or not row.wires
+    for variable in (*row.keys, *row.bases):
+        assert re.fullmatch(r"[A-Z][A-Z0-9_]+", variable)
+    assert row.keys
+    assert row.bases
+    if row.port is not None:
+        assert all(urlsplit(wire.base).port == row.port for wire in row.wires.values())
+        assert row.open
+    assert row.port is not None or not row.discovered
+
+
+@pytest.mark.parametrize(("row", "name", "wire"), SPOKEN)
+def test_wire(row: Vendor, name: str, wire: VendorWire) -> None:
+    assert wire.wire in WIRES
+    base = re.sub(r"\{[A-Z_]+\}", "x", wire.base)
+    parts = urlsplit(base)
+    assert parts.scheme == ("https" if row.port is None else "http")
+    assert parts.hostname
+    assert not (parts.query or parts.fragment or parts.username)
+    assert not base.endswith("/")
+    assert wire.auth in ("bearer", "none") or re.fullmatch(r"[a-z][a-z-]+", wire.auth)
+    assert "chat" in wire.paths
+    assert set(wire.paths) <= OPERATIONS
+    for path in wire.paths.values():
+        assert re.fullmatch(r"(/[A-Za-z0-9_.{}-]+)+(\?[a-z-]+=[A-Za-z0-9-]+)?", path)
+        assert set(re.findall(r"\{(.*?)\}", path)) <= {"model"}
+    assert wire.complete(wire.base) == wire.base
+
+
+@pytest.mark.parametrize(("row", "name", "wire"), SPOKEN)
+def test_quirks(row: Vendor, name: str, wire: VendorWire) -> None:
+    for quirks in (wire.quirks, wire.home):
+        known = OPTIONS[wire.wire]
+        for option, value in quirks.options.items():
+            assert option in known
+            choices = known[option]
+            assert (value in choices) if choices is not None else (type(value) is int and value > 0)
+        for before, after in quirks.rename.items():
+            assert before != after
+            assert before not in quirks.drop
+        members = {*quirks.rename, *quirks.rename.values(), *quirks.drop, *quirks.default}
+        assert not members & {"model", "messages", "stream"}
+        assert len(set(quirks.drop)) == len(quirks.drop)
+
+
+@pytest.mark.parametrize(("row", "name", "wire"), SPOKEN)
+def test_provider_of(row: Vendor, name: str, wire: VendorWire) -> None:
+    provider = vendors.provider_of(row, "mine", wire, endpoints=("http://127.0.0.1:9",), keys=("k",))
+    assert isinstance(provider, Provider)
+    assert (provider.name, provider.type, provider.wire) == ("mine", row.name, wire.wire)
+    assert provider.keys == ("k",)
+    assert provider.auth == wire.auth
+    assert provider.endpoints == ("http://127.0.0.1:9" + wire.suffix,)
+    assert vendors.provider_of(row, "mine", wire).auth == "none"
+
+
+def test_names_are_unique_and_lead_to_their_row() -> None:
+    spellings = [spelling for row in ROWS for spelling in (row.name, *row.aliases)]
+    assert len(set(spellings)) == len(spellings)
+    for row in ROWS:
+        for spelling in (row.name, *row.aliases):
+            assert vendors.find(spelling) is row
+            assert vendors.find(spelling.upper()) is row
+    assert vendors.find("nobody") is None
+
+
+def test_key_and_base_variables_are_unique() -> None:
+    variables = [variable for row in ROWS for variable in (*row.keys, *row.bases)]
+    assert len(set(variables)) == len(variables)
+
+
+def test_no_member_of_a_row_is_misspelt() -> None:
+    row_members = {"title", "aliases", "keys", "bases", "port", "open", "discovered", "pending", "default", "wires"}
+    wire_members = {"wire", "base", "suffix", "paths", "auth", "rename", "drop", "defaults", "options", "home"}
+    for name, row in TABLE["vendors"].items():
+        assert set(row) <= row_members, name
+        for spelling, wire in row.get("wires", {}).items():
+            assert set(wire) <= wire_members, (name, spelling)
+            assert set(wire.get("home", {})) <= {"rename", "drop", "defaults", "options"}
+
+
+def test_types_of_the_product_contract_are_known() -> None:
+    types = (
+        "openai anthropic gemini vertex azure bedrock mistral cohere groq deepseek openrouter xai huggingface "
+        "tgi tei kserve openvino ollama llama.cpp vllm sglang lmstudio caila local"
+    )
+    for name in types.split():
+        assert vendors.find(name) is not None, name
+
+
+def test_quirks_of_home_do_not_follow_to_a_compatible_server() -> None:
+    row = vendors.vendors()["openai"]
+    wire = row.wires["openai"]
+    at_home = vendors.provider_of(row, "a", wire, endpoints=("https://eu.api.openai.com/v1",))
+    elsewhere = vendors.provider_of(row, "b", wire, endpoints=("http://127.0.0.1:8080/v1",))
+    lookalike = vendors.provider_of(row, "c", wire, endpoints=("https://notapi.openai.com.example/v1",))
+    assert at_home.quirks.rename == {"max_tokens": "max_completion_tokens"}
+    assert elsewhere.quirks.rename == lookalike.quirks.rename == {}
+    assert at_home.quirks.options["reasoning_field"] is None
+
+
+@pytest.mark.parametrize(
+    ("vendor", "wire", "given", "url"),
+    [
+        ("anthropic", "anthropic", "https://proxy.example/anthropic", "https://proxy.example/anthropic/v1"),
+        ("anthropic", "anthropic", "https://proxy.example/v1/", "https://proxy.example/v1"),
+        ("kserve", "openai", "http://host", "http://host/openai/v1"),
+        ("openvino", "openai", "http://host/v3", "http://host/v3"),
+        ("openai", "openai", "http://host:1", "http://host:1"),
+        ("azure", "deployments", "https://r.openai.azure.com/", "https://r.openai.azure.com/openai"),
+        ("zai", "openai", "https://api.z.ai/api/paas/v4", "https://api.z.ai/api/paas/v4"),
+    ],
+)
+def test_base_urls_are_completed(vendor: str, wire: str, given: str, url: str) -> None:
+    row = vendors.vendors()[vendor]
+    assert vendors.provider_of(row, "p", row.wires[wire], endpoints=(given,)).endpoints == (url,)
+
+
+def test_azure_deployments_carry_the_model_in_the_path() -> None:
+    wire = vendors.vendors()["azure"].wires["deployments"]
+    assert wire.paths["chat"] == "/deployments/{model}/chat/completions?api-version=2024-10-21"
+    assert wire.auth == "api-key"
