@@ -9,13 +9,15 @@ serve:
 # make test ARGS="tests/test_fold.py -k usage"
 test:
 	@scripts/install --dev
+	@scripts/system-packages test
 	@scripts/test $(ARGS)
 
 # make bench            everything, three rounds (some minutes)
 # make bench BENCH=short  nginx and Parley only, a few seconds each
 # make bench WRITE=1    also writes docs/benchmarks.md
 bench:
-	@scripts/install --system
+	@scripts/install
+	@scripts/system-packages bench
 	@BENCH="$(BENCH)" WRITE="$(WRITE)" scripts/bench
 
 # Format, lint, types, import rules.

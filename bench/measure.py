@@ -2,6 +2,7 @@
 
 import http.client
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -182,7 +183,11 @@ def measure(bench: Bench, gateway: Gateway) -> Values:
         idle = resident_mb(process.pid)
         for row, dialect in gateway.rows:
             turn = Round(bench, process, port)
-            turn.all(row, dialect)
+            try:
+                turn.all(row, dialect)
+            except RuntimeError as error:
+                print(f"{row} left out: {error}", file=sys.stderr)
+                continue
             values |= turn.values
             values |= {(row, "start_s"): started, (row, "idle_mb"): idle, (row, "loaded_mb"): resident_mb(process.pid)}
     if gateway is PARLEY:

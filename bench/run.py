@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gateways import ALL, ROOT, SHORT, Gateway
-from measure import Bench, Plan, Values, direct, measure
+from measure import Bench, Plan, Values, ask, direct, measure, until
 from process import free_port, start, stop
 from report import report
 from workload import LOAD_CORE
@@ -26,6 +26,7 @@ def upstream(programs: Path, folder: Path, plan: Plan) -> Iterator[int]:
     command = [str(programs / "upstream"), str(port), str(plan.events), str(plan.interval_ms)]
     process = start(command, LOAD_CORE, folder / "upstream.log")
     try:
+        until(process, folder / "upstream.log", lambda: ask(port, "GET", "/v1/models")[0] == 200)
         yield port
     finally:
         stop(process)

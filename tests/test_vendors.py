@@ -56,7 +56,7 @@ def test_wire(row: Vendor, name: str, wire: VendorWire) -> None:
     parts = urlsplit(base)
     assert parts.scheme == ("https" if row.port is None else "http")
     assert parts.hostname
-    assert not (parts.query or parts.fragment or parts.username)
+    assert (parts.query, parts.fragment, parts.username) == ("", "", None)
     assert not base.endswith("/")
     assert wire.auth in ("bearer", "none") or re.fullmatch(r"[a-z][a-z-]+", wire.auth)
     assert "chat" in wire.paths

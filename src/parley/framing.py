@@ -80,7 +80,7 @@ class SseReader:
 
     def _within(self, blocks: list[bytes]) -> list[bytes]:
         """The blocks before the first that is too large; remembers whether there is one."""
-        sizes = [len(block) > self._max for block in (*blocks, self._buffer)]
+        sizes = [len(block) > self._max for block in (*blocks, self._buffer.removesuffix(b"\n"))]
         self._too_large = any(sizes)
         blocks = blocks[: sizes.index(True)] if self._too_large else blocks
         if self._too_large and not blocks:

@@ -36,7 +36,8 @@ encode = msgspec.json.Encoder().encode
 
 def members(body: bytes) -> Members:
     """Top-level members with their undecoded text, in order. Raises ``invalid_json``."""
-    _check_text(body)
+    if not body.isascii() or len(body) > MAX_DIGITS:
+        _check_text(body)
     try:
         found = _members.decode(body)
     except msgspec.ValidationError:
@@ -112,15 +113,14 @@ def _check_numbers(body: bytes) -> None:
 
 
 def _is_compact(found: Members, body: bytes) -> bool:
-    """Whether the members as found, written without white space, are exactly as long as the body.
+    """Whether the members as found, written without white space, are the whole body.
 
     A duplicate member, an escape in a name or any white space makes the body longer.
     """
-    count = len(found)
-    if not count:
-        return body == b"{}"
+    if len(body) <= SPLICE_FROM:
+        return encode(found) == body
     length = sum([len(memoryview(raw)) for raw in found.values()]) + sum(map(len, found))
-    return length + 4 * count + 1 == len(body)
+    return length + 4 * len(found) + 1 == len(body)
 
 
 def _offset(found: Members, name: str) -> int | None:

@@ -5,7 +5,6 @@ bytes; anything else is decoded to the canonical form and encoded again. Answers
 back. Everything that carries an answer has ``feed`` and ``close``, so the gateway cannot tell them apart.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -24,7 +23,6 @@ from parley.wire import PARAMETERS, Reply, Wire, load
 _SAME = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 MAX_ANSWER = 32 * 1024 * 1024
 _UNSENT: Mapping[str, Any] = {"model": "", "messages": [{"role": "user", "content": ""}]}
-_PIECES = re.compile(rb".*?(?:\r\n\r\n|\n\n|\r\r)|.+\Z", re.DOTALL)
 
 
 class Passage(Struct, frozen=True, kw_only=True):
@@ -201,12 +199,17 @@ class Relay(Protocol):
         """The provider has sent everything: the remaining bytes, or a ``failure``."""
 
 
-def relay(way: Passage, reply: Reply, *, streams: bool, events: bool) -> Relay:
-    """The relay for an answer: the caller ``streams`` or not, the provider sent ``events`` or one object."""
+def relay(way: Passage, reply: Callable[[], Reply], *, streams: bool, events: bool) -> Relay:
+    """The relay for an answer: the caller ``streams`` or not, the provider sent ``events`` or one object.
+
+    ``reply`` is asked only where an encoder needs it.
+    """
     same = way.inlet is way.outlet
     if streams and events:
-        return VerbatimStream(way.inlet) if same else RebuiltStream(way, reply)
-    return Whole(way, reply, streams=streams, events=events)
+        return VerbatimStream(way.inlet) if same else RebuiltStream(way, reply())
+    if same and not streams and not events:
+        return VerbatimWhole(way.inlet)
+    return RebuiltWhole(way, reply(), streams=streams, events=events)
 
 
 class VerbatimStream:
@@ -282,25 +285,16 @@ class RebuiltStream:
 
     def feed(self, data: bytes) -> bytes:
         """The caller's bytes for what ``data`` completes."""
-        if b"\r" not in data and data.count(b"\n\n") < 2:
-            return self._feed(data)
-        # One event at a time, so that what precedes a broken one is not lost with it.
-        out = []
-        for piece in _PIECES.findall(data):
-            if self.ended:
-                self.trailing = True
-                break
-            out.append(self._feed(piece))
-            if self.failure is not None:
-                break
-        return b"".join(out)
+        if self.ended:
+            self.trailing = True
+            return b""
+        out = self._encoded(lambda: self._decoder.feed(data))
+        # What precedes a fault in the same data comes first; the fault itself comes with the next call.
+        return out if self.failure is not None else out + self._encoded(lambda: self._decoder.feed(b""))
 
     def close(self) -> bytes:
         """What the decoder still owes, or the failure of an early end."""
         return b"" if self.ended else self._encoded(self._decoder.close)
-
-    def _feed(self, data: bytes) -> bytes:
-        return self._encoded(lambda: self._decoder.feed(data))
 
     def _encoded(self, decode: Callable[[], list[Event]]) -> bytes:
         try:
@@ -322,33 +316,16 @@ class RebuiltStream:
         return self._encoder.feed(event)
 
 
-class Whole:
-    """Collects the provider's answer, then gives the caller's: one object, or a stream made of it."""
+class Asis:
+    """An answer of an operation that has no canonical form: the provider's object, as it came."""
 
-    __slots__ = (
-        "_body",
-        "_events",
-        "_reply",
-        "_size",
-        "_streams",
-        "_way",
-        "content",
-        "ended",
-        "failure",
-        "trailing",
-        "usage",
-    )
+    content = ended = trailing = False
+    failure: Failure | None = None
+    usage: Usage | None = None
 
-    def __init__(self, way: Passage, reply: Reply, *, streams: bool, events: bool) -> None:
-        self._way = way
-        self._reply = reply
-        self._streams = streams
-        self._events = events
+    def __init__(self) -> None:
         self._body: list[bytes] = []
         self._size = 0
-        self.content = self.ended = self.trailing = False
-        self.failure: Failure | None = None
-        self.usage: Usage | None = None
 
     def feed(self, data: bytes) -> bytes:
         """Keep the bytes, up to MAX_ANSWER."""
@@ -361,8 +338,8 @@ class Whole:
         return b""
 
     def close(self) -> bytes:
-        """The whole answer in the caller's form."""
-        body = b"".join(self._body)
+        """The whole answer, or a ``failure``."""
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         try:
             answer = self._answer(body)
         except ParleyError as error:
@@ -372,39 +349,40 @@ class Whole:
         return answer
 
     def _answer(self, body: bytes) -> bytes:
+        return body
+
+
+class VerbatimWhole(Asis):
+    """A whole answer in the caller's own wire: one glance at its shape and its usage."""
+
+    def __init__(self, wire: Wire) -> None:
+        super().__init__()
+        self._wire = wire
+
+    def _answer(self, body: bytes) -> bytes:
+        self._wire.check_answer(body)
+        self.usage = self._wire.usage_of(body)
+        return body
+
+
+class RebuiltWhole(Asis):
+    """Collects the provider's answer, then gives the caller's: one object, or a stream made of it."""
+
+    def __init__(self, way: Passage, reply: Reply, *, streams: bool, events: bool) -> None:
+        super().__init__()
+        self._way = way
+        self._reply = reply
+        self._streams = streams
+        self._events = events
+
+    def _answer(self, body: bytes) -> bytes:
         way = self._way
-        if way.inlet is way.outlet and not self._streams and not self._events:
-            way.inlet.check_answer(body)
-            self.usage = way.inlet.usage_of(body)
-            return body
         response = _folded(way.outlet, body) if self._events else way.outlet.decode_response(body)
         self.usage = response.usage
         if not self._streams:
             return way.inlet.encode_response(response, self._reply)
         encoder = way.inlet.stream_encoder(self._reply)
         return b"".join([encoder.feed(event) for event in unfold(response)])
-
-
-class Asis:
-    """An answer of an operation that has no canonical form: the provider's object, as it came."""
-
-    __slots__ = ("_body", "content", "ended", "failure", "trailing", "usage")
-
-    def __init__(self) -> None:
-        self._body: list[bytes] = []
-        self.content = self.ended = self.trailing = False
-        self.failure: Failure | None = None
-        self.usage: Usage | None = None
-
-    def feed(self, data: bytes) -> bytes:
-        """Keep the bytes."""
-        self._body.append(data)
-        return b""
-
-    def close(self) -> bytes:
-        """The whole answer."""
-        self.content = self.ended = True
-        return b"".join(self._body)
 
 
 def _folded(wire: Wire, body: bytes) -> ChatResponse:

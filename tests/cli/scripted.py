@@ -63,11 +63,12 @@ def answer(body: bytes, status: str = "200 OK", kind: str = "application/json") 
     return f"HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
 
 
-def stream(*events: object) -> bytes:
-    """An event stream, ended by closing the connection; a str goes out as it is."""
+def stream(*events: object, ended: bool = True) -> bytes:
+    """An event stream; a str goes out as it is. Not ``ended``: it goes on until the connection is closed."""
     lines = [event if isinstance(event, str) else json.dumps(event) for event in events]
-    text = "".join(f"data: {line}\n\n" for line in lines)
-    return b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n\r\n" + text.encode()
+    body = "".join(f"data: {line}\n\n" for line in lines).encode()
+    whole = answer(body, kind="text/event-stream; charset=utf-8")
+    return whole if ended else whole.replace(f"content-length: {len(body)}\r\n".encode(), b"")
 
 
 def delta(text: str, finish: str | None = None, **more: object) -> dict:

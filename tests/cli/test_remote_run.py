@@ -140,6 +140,9 @@ def test_an_error_in_the_middle_of_a_stream(gateway, capsys):
     "cut",
     [
         (stream(delta("half")),),
+        (stream(delta("half"), ended=False),),
+        (stream(delta("whole?", "stop")),),
+        (stream(delta("half"), delta("", "stop"), "[DONE]")[:-40],),
         (stream(delta("half"), "not json"),),
         (b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n", b"20\r\ndata: {"),
         (answer(b'{"choices": []}')[:-3],),
@@ -168,3 +171,12 @@ def test_nobody_listens(gateway, capsys):
     err = capsys.readouterr().err
     assert "Connection refused" in err
     assert "parley serve" in err
+
+
+def test_an_answer_cannot_command_a_terminal(gateway, monkeypatch, capsys):
+    there = gateway(stream(delta("a\x1b]0;title\x07b\x9b1m\tc é\n", "stop"), "[DONE]"))
+    assert outcome(["run", "m", "x", "--url", there.url]) == 0
+    assert "\x1b]0;" in capsys.readouterr().out
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    assert outcome(["run", "m", "x", "--url", there.url]) == 0
+    assert capsys.readouterr().out == "a␛]0;title␇b␡1m\tc é\n"

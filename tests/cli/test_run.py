@@ -115,7 +115,7 @@ def test_local_servers_are_searched_only_for_names_nobody_knows(folder, gateway,
 
 @pytest.mark.parametrize("remote", [True, False])
 def test_interrupted(tmp_path, gateway, remote):
-    there = gateway(stream(delta("first ")), HOLD)
+    there = gateway(stream(delta("first "), ended=False), HOLD)
     (tmp_path / "parley.yaml").write_text(CONFIG.format(url=there.url))
     command = [sys.executable, "-m", "parley", "run", "fast", "x", *(["--url", there.url] if remote else [])]
     with subprocess.Popen(

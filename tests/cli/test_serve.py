@@ -4,6 +4,7 @@ import json
 import shlex
 import signal
 import socket
+import subprocess
 import sys
 
 import pytest
@@ -101,6 +102,14 @@ def test_serve_run_and_models_together(serving, folder, capsys):
     eventually(lambda: any("python -c" in line for line in child.err), 5, "the last line")
     assert any(f"curl {url}/v1/chat/completions" in line for line in child.err)
     assert list(child.out) == []
+
+
+def test_the_line_for_python_works_as_it_is_printed(serving, tmp_path):
+    child, _ = serving()
+    line = eventually(lambda: next((one for one in child.err if "python -c" in one), None), 5, "the last line")
+    _, *rest = shlex.split(line)
+    done = subprocess.run([sys.executable, *rest], env=bare_environment(tmp_path), capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"Say hello.\n", b"")
 
 
 @pytest.mark.parametrize(("number", "ends"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])

@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
-from config.sample import ENV, FULL, good, only, problems
 
+from config.sample import ENV, FULL, good, only, problems
 from parley import vendors
 from parley.config import Discovered, environment, load, load_text
 from parley.settings import EVERY, Limits, Provider, Retries, Settings, Target, Timeouts
@@ -156,7 +156,7 @@ def test_the_file_wins_over_the_environment_and_that_over_what_was_found() -> No
 
 
 def keys(text: str, **env: str) -> tuple[str, ...]:
-    return next(iter(load_text(f"providers: {{p: {text}}}", env).settings.providers[name].keys for name in ("p",)))
+    return good(f"providers: {{p: {text}}}", **env).settings.providers["p"].keys
 
 
 def test_a_key_of_the_environment_goes_to_the_vendors_own_address_only() -> None:
@@ -221,7 +221,9 @@ def test_anchors_share_settings_between_models() -> None:
 
 
 def test_pairs_of_endpoint_and_model_are_keys() -> None:
-    text = "models:\n  - {model: m, targets: [echo/a]}\n  - {model: m, endpoint: CreateChatCompletion, targets: [echo/b]}\n"
+    text = (
+        "models:\n  - {model: m, targets: [echo/a]}\n  - {model: m, endpoint: CreateChatCompletion, targets: [echo/b]}"
+    )
     settings = good(text).settings
     every, chat = settings.find("embeddings", "m"), settings.find("chat", "m")
     assert every is not None

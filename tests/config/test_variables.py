@@ -27,7 +27,7 @@ def test_fill(text: str, value: str) -> None:
 @pytest.mark.parametrize(
     ("text", "offset", "words"),
     [
-        ("${NONE}", 0, "NONE is not set"), ("ab${NONE}", 2, "NONE is not set"), 
+        ("${NONE}", 0, "NONE is not set"), ("ab${NONE}", 2, "NONE is not set"),
         ("os.environ/NONE", 0, "NONE is not set"),
         ("env.NONE", 0, "NONE is not set"), ("${A", 0, "not a reference"), ("${1}", 0, "not a reference"),
         ("${}", 0, "not a reference"), ("${A:?no}", 0, "not a reference"),

@@ -216,7 +216,7 @@ def check_clean(told: Told, text: str) -> None:
     check_headers(told)
     assert told.answer.status == 200, told.answer
     assert told.answer.whole
-    if told.answer.get("content-type", "").startswith("text/event-stream"):
+    if (told.answer.get("content-type") or "").startswith("text/event-stream"):
         assert (told.spoken, told.terminators, told.failures) == (text, 1, [])
     else:
         assert told.said == text.strip()

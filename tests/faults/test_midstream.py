@@ -106,7 +106,8 @@ async def test_half_a_body_is_no_answer(gateway: Gateway, case: Case) -> None:
 
 @pytest.mark.parametrize("case", LEGAL, ids=named)
 async def test_legal_forms_say_the_same(gateway: Gateway, case: Case) -> None:
-    told = await ask(gateway, case)
+    asked = {"stream_options": {"include_usage": True}} if case.caller == "openai" else {}
+    told = await ask(gateway, case, **asked)
     check_clean(told, "".join(WIDE))
     line = gateway.ended(told.request_id)
     assert (line["phase"], line["outcome"], line["usage"]) == ("done", "ok", "exact")

@@ -52,6 +52,7 @@ HUGE = {
     "bomb": (502, None, "too_large", 1, 3),
 }
 SILENT = ("hang", "slow-head")
+REUSED = ("close0", "rst")
 REJECTED = (400, 404, 413, 422)
 
 DEAD_CASES = cases(DEAD) + cases(DEAD, stream=False) + cases(WHOLE_ONLY, stream=False)
@@ -177,7 +178,8 @@ async def test_the_next_target_answers(gateway: Gateway, faults: Faults, case: C
     attempts = int(told.answer.get("x-parley-attempts") or 0)
     assert attempts >= 2
     if case.scenario != "refused":
-        assert 1 <= len(faults.requests(case.key)) < attempts
+        # On a connection that was used before, close0 and rst look stale: that retry is not counted as an attempt.
+        assert 1 <= len(faults.requests(case.key)) < attempts + (case.scenario in REUSED)
     line = gateway.ended(told.request_id)
     assert (line["outcome"], line["provider"], line["attempts"]) == ("ok", f"fine-{case.upstream}", attempts)
 
@@ -193,7 +195,7 @@ async def test_a_fault_that_passes_is_tried_again(gateway: Gateway, faults: Faul
     told = await ask(gateway, case)
     check_clean(told, FINE)
     assert len(faults.requests(case.key)) == 2
-    assert told.answer.get("x-parley-attempts") == "2"
+    assert told.answer.get("x-parley-attempts") in ({"1", "2"} if case.scenario == "close0:1" else {"2"})
 
 
 @pytest.mark.parametrize("case", LIMITED, ids=named)

@@ -208,7 +208,7 @@ class FaultUpstream:
         if request.key == "__reset":
             self.reset()
         seen = [record for record in self.requests if not request.body or record["key"] == request.body.decode()]
-        body = json.dumps({"requests": seen, "connections": self.connections}).encode()
+        body = json.dumps({"requests": seen, "total": len(self.requests), "connections": self.connections}).encode()
         conn.record = {}
         await conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
 

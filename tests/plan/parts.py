@@ -10,7 +10,14 @@ def provider(name="a", endpoints=1, keys=0, **more):
     secrets = tuple(f"{name}-key-{index}" for index in range(keys))
     total = more.pop("total", 600.0)
     return Provider(
-        name=name, type="openai", wire="w", endpoints=urls, paths={}, keys=secrets, timeouts=Timeouts(total=total), **more
+        name=name,
+        type="openai",
+        wire="w",
+        endpoints=urls,
+        paths={},
+        keys=secrets,
+        timeouts=Timeouts(total=total),
+        **more,
     )
 
 

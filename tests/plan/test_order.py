@@ -4,9 +4,9 @@ from collections import Counter
 from random import Random
 
 import pytest
+
 from parley.plan.health import Gauge
 from parley.plan.order import Pool, order
-
 from plan.parts import Play, provider, registration
 
 NAMES = ("a/m", "b/m", "c/m")

@@ -137,7 +137,7 @@ def test_arguments_are_always_an_object(arguments: str, written: bytes) -> None:
 
 @given(st.lists(st.text(max_size=6) | st.text("esc_3a:", max_size=8), max_size=20))
 def test_ids_stay_different_and_plain(ids: list[str]) -> None:
-    found = {id: call_id(id) for id in ids}
+    found = {each: call_id(each) for each in ids}
     assert len(set(found.values())) == len(found)
     assert all(
         set(new) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") for new in found.values()

@@ -76,6 +76,11 @@ def test_a_full_request_is_read_and_left_as_it_was() -> None:
         Message("system", (Text("From now on in French."),)),
         Message("user", (Text("Again"),), None, {"mood": "calm"}),
     )
+
+
+def test_the_parameters_of_a_full_request() -> None:
+    before = recorded()
+    request = WIRE.decode_request(recorded())
     assert request.tools == (
         Tool("look", "looks", before["tools"][0]["input_schema"], True, {"eager_input_streaming": True}),
         Opaque("anthropic", before["tools"][1]),

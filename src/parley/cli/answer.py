@@ -69,7 +69,7 @@ class Whole:
             click.echo(bytes(self._data).strip().decode())
             return
         text = Spoken()
-        text.take(answer, "message")
+        text.take(answer, "message", whole=True)
         text.close()
 
 
@@ -81,7 +81,8 @@ class Spoken:
 
         self._reader = SseReader()
         self._last = "\n"
-        self._finish: str | None = None
+        self._finish = ""
+        self._done = False
         self._thought = 0
         self._calls = False
         self._clean = sys.stdout.isatty()
@@ -96,19 +97,22 @@ class Spoken:
             self._break()
             stop(code_of(error.failure.kind), str(error))
         for frame in frames:
-            if frame.data != DONE:
+            if frame.data == DONE:
+                self._done = True
+            else:
                 self._event(frame.data)
 
     def close(self) -> None:
-        """End the line; tell what the text alone does not say. Stops where no end of the answer was seen."""
+        """End the line; tell what the text alone does not say. Stops where the end was not seen."""
         self._break()
-        if self._finish is None:
+        if not self._done:
             stop(Code.UPSTREAM, "the answer broke off before its end.")
         for note in self._notes():
             click.echo(click.style(note, dim=True), err=True)
 
-    def take(self, answer: dict[str, Any], member: str) -> None:
+    def take(self, answer: dict[str, Any], member: str, *, whole: bool = False) -> None:
         """Print what an answer object adds; ``member`` is where its first choice keeps the message."""
+        self._done = whole
         choice = _first(answer.get("choices"))
         message = _dict(choice.get(member))
         self._thought += len(_text(message.get("reasoning_content")) or _text(message.get("reasoning")))
@@ -118,7 +122,7 @@ class Spoken:
 
     def _event(self, data: bytes) -> None:
         event = _object(data)
-        if "error" in event or not event:
+        if event.get("error") or not event:
             self._break()
             refuse(event, 0, data)
         self.take(event, "delta")

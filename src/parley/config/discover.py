@@ -30,26 +30,37 @@ def discover(ports: Ports | None = None, host: str = LOOPBACK) -> tuple[Discover
 
     Takes at most 50 ms where nobody listens and about 350 ms in all, however many ports there are.
     """
+    doors: list[_Door] = []
     try:
-        doors = tuple(usual_ports() if ports is None else ports)
-        bodies = _ask_all([_Door(name, host, port) for name, port in doors])
-        found = (_discovered(name, host, port, bodies.get((name, port))) for name, port in doors)
-        return tuple(item for item in found if item is not None)
-    except (OSError, ValueError, OverflowError, LookupError):
+        doors.extend(_Door(name, host, port) for name, port in (usual_ports() if ports is None else ports))
+        _ask_all([door for door in doors if door.knock()])
+    except OSError:
         return ()
+    finally:
+        for door in doors:
+            door.socket.close()
+    found = (_discovered(door) for door in doors)
+    return tuple(item for item in found if item is not None)
 
 
 class _Door:
     """One server being asked: first the connection, then the request, then the answer."""
 
     def __init__(self, name: str, host: str, port: int) -> None:
-        self.name, self.port = name, port
+        self.name, self.host, self.port = name, host, port
         self.request = f"GET /v1/models HTTP/1.0\r\nHost: {host}:{port}\r\nAccept: application/json\r\n\r\n".encode()
         self.answer = b""
         self.connected = False
         self.socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
         self.socket.setblocking(False)
-        self.socket.connect_ex((host, port))
+
+    def knock(self) -> bool:
+        """Begin to connect; False for an address that is none."""
+        try:
+            self.socket.connect_ex((self.host, self.port))
+        except (OSError, OverflowError):
+            return False
+        return True
 
     def step(self) -> bool:
         """Go on where the socket is ready; False when there is nothing more to wait for."""
@@ -82,20 +93,17 @@ class _Door:
         return selectors.EVENT_READ if self.connected and not self.request else selectors.EVENT_WRITE
 
 
-def _ask_all(doors: list[_Door]) -> dict[tuple[str, int], bytes]:
-    """The answers of all, asked at the same time."""
+def _ask_all(doors: list[_Door]) -> None:
+    """Collect the answers of all, asked at the same time."""
     began = time.monotonic()
     with selectors.DefaultSelector() as selector:
         for door in doors:
             selector.register(door.socket, door.wanted, door)
         _turn(selector, began + CONNECT, lambda door: not door.connected)
         for door in doors:
-            if not door.connected and door.socket.fileno() >= 0:
+            if not door.connected:
                 _drop(selector, door)
         _turn(selector, began + CONNECT + ANSWER, lambda _: True)
-        for door in doors:
-            _drop(selector, door)
-    return {(door.name, door.port): door.answer for door in doors}
 
 
 def _turn(selector: selectors.BaseSelector, until: float, waits: Callable[[_Door], bool]) -> None:
@@ -129,13 +137,13 @@ def _body(answer: bytes) -> bytes | None:
     return None
 
 
-def _discovered(name: str, host: str, port: int, answer: bytes | None) -> Discovered | None:
+def _discovered(door: _Door) -> Discovered | None:
     """The provider behind an answer, None where it is no list of models."""
-    status, _, _ = (answer or b"").partition(b"\r\n")
+    status, _, _ = door.answer.partition(b"\r\n")
     if not status.startswith(b"HTTP/1.") or status[9:12] != b"200":
         return None
-    models = _models(_body(answer or b"") or (answer or b"").partition(b"\r\n\r\n")[2])
-    return None if models is None else Discovered(_provider(name, host, port), models)
+    models = _models(_body(door.answer) or door.answer.partition(b"\r\n\r\n")[2])
+    return None if models is None else Discovered(_provider(door.name, door.host, door.port), models)
 
 
 def _models(body: bytes) -> tuple[str, ...] | None:

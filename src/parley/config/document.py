@@ -20,6 +20,7 @@ Place: TypeAlias = tuple[int, int]
 BREAKS = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 LONGEST_LINE = 400
 MERGE = "<<"
+STRANGE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # ${NAME:-x} is not plain text inside { } or [ ]: its marks stand in for themselves while YAML is read.
 REFERENCE = re.compile(r"\$\{[^{}\r\n]*\}")
 MARKS = "{}[],:#"
@@ -113,9 +114,8 @@ class Document:
             mark = error.problem_mark or error.context_mark
             place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
             self.problems.append(self.problem_at(place, *_syntax(error)))
-        except YAMLError as error:
-            position = getattr(error, "position", 0)
-            before = BREAKS.split(text[:position])
+        except (YAMLError, UnicodeEncodeError):
+            before = BREAKS.split(text[: _strange(text)])
             message = "a character that YAML does not allow"
             self.problems.append(self.problem_at((len(before), len(before[-1]) + 1), message, "remove it"))
         return None
@@ -197,6 +197,12 @@ def _secret_scalars(node: Any, inside: bool, seen: set[tuple[int, bool]]) -> Ite
         for key, value in node.value:
             secret = inside or key.value == "headers" or bool(SECRET_NAME.search(str(key.value)))
             yield from _secret_scalars(value, secret, seen)
+
+
+def _strange(text: str) -> int:
+    """Where the first character stands that YAML does not allow."""
+    found = STRANGE.search(text)
+    return found.start() if found else 0
 
 
 def _syntax(error: Any) -> tuple[str, str]:

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from jsonschema import Draft202012Validator
 from jsonschema.validators import extend
+from msgspec import Struct
 
 from parley.config.build import unknown_key
 from parley.config.document import Document, Path
@@ -18,19 +19,26 @@ KINDS: dict[type, str] = {str: "text", bool: "true or false", int: "a whole numb
                           list: "a list", dict: "a mapping", type(None): "nothing"}  # fmt: skip
 
 
-def explain(raw: Any, document: Document) -> tuple[list[Problem], list[Path]]:
-    """The mistakes, and the paths to take out so that the rest can be read."""
-    problems: list[Problem] = []
-    broken: list[Path] = []
+class Misfits(Struct, frozen=True):
+    """The mistakes, and the paths to take out so that the rest can be read: values and unknown keys."""
+
+    problems: list[Problem]
+    broken: list[Path]
+    unknown: list[Path]
+
+
+def explain(raw: Any, document: Document) -> Misfits:
+    """Everything in ``raw`` that does not fit."""
+    found = Misfits([], [], [])
     rules = schema()
     for error in _validator(rules).iter_errors(raw):
         for leaf in _leaves(error, rules):
             for path, message, hint, key in _said(leaf):
-                problems.append(document.problem(path, message, hint, key))
-                broken.append(path)
-    if not problems:
-        problems.append(_from_convert(raw, document))
-    return problems, broken
+                found.problems.append(document.problem(path, message, hint, key))
+                (found.unknown if leaf.validator == "additionalProperties" else found.broken).append(path)
+    if not found.problems:
+        found.problems.append(_from_convert(raw, document))
+    return found
 
 
 def _validator(rules: dict[str, Any]) -> Any:
@@ -86,10 +94,16 @@ def _said(error: Any) -> Iterator[tuple[Path, str, str, bool]]:
                 yield (*path, name), *_unknown(name, known, path), True
     elif error.validator == "required":
         for name in error.validator_value:
-            if name not in error.instance:
+            if name not in error.instance and not _misspelt(name, error):
                 yield path, f'"{name}" is missing', f"add {name}: ...", True
     else:
         yield path, *_mismatch(error), False
+
+
+def _misspelt(name: str, error: Any) -> bool:
+    """Whether an unknown key beside it was surely meant to be ``name``."""
+    known = list(error.schema.get("properties", ()))
+    return any(suggest(given, known) == suggest(name, [name]) for given in error.instance if given not in known)
 
 
 SEED_KEYS = {"registration", "local_paths", "request_defaults", "apiVersion", "kind", "spec", "metadata"}

@@ -82,7 +82,7 @@ def _file(builder: Builder) -> tuple[File, Report]:
     if not holes:
         file = _fitting(raw)
         if file is not None:
-            return file, Report(document, named=document.keys("providers"))
+            return file, Report(document, document.keys("providers"))
     return _salvaged(builder, raw, holes)
 
 
@@ -90,17 +90,20 @@ def _salvaged(builder: Builder, raw: Any, holes: list[Path]) -> tuple[File, Repo
     """What is left of the file when everything wrong is taken out, so that the rest is checked as well."""
     document = builder.document
     named = document.keys("providers")
-    wounded = _cut(document, holes)
+    wounded = _nodes(document, holes)
+    document.prune(holes)
     raw = _again(builder) if holes else raw
+    trimmed: set[int] = set()
     file = _fitting(raw)
     if file is None:
         from parley.config.explain import explain
 
-        problems, broken = explain(raw, document)
-        document.problems.extend(problems)
-        wounded |= _cut(document, broken)
+        found = explain(raw, document)
+        document.problems.extend(found.problems)
+        wounded, trimmed = wounded | _nodes(document, found.broken), _nodes(document, found.unknown)
+        document.prune([*found.broken, *found.unknown])
         file = _fitting(_again(builder)) or File()
-    return file, Report(document, wounded, named)
+    return file, Report(document, named, wounded, trimmed)
 
 
 def _fitting(raw: Any) -> File | None:
@@ -120,11 +123,9 @@ def _again(builder: Builder) -> Any:
     return {} if raw is None else raw
 
 
-def _cut(document: Document, paths: list[Path]) -> set[int]:
-    """Take the paths out; the nodes they were taken from."""
-    wounded = {node for path in paths for node in document.trail(path)[1:]}
-    document.prune(paths)
-    return wounded
+def _nodes(document: Document, paths: list[Path]) -> set[int]:
+    """The nodes on the way to these paths, by identity."""
+    return {node for path in paths for node in document.trail(path)[1:]}
 
 
 def _settings(

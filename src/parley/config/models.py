@@ -125,7 +125,7 @@ class _Reader:
             self._add(("endpoint",), f'unknown endpoint "{name}"', near)
         elif operation not in AVAILABLE:
             self._later(("endpoint",), f"endpoint {operation}", "only chat is served; leave endpoint out or write chat")
-        return operation or EVERY
+        return operation or name
 
     def _targets(self) -> tuple[Target, ...]:
         """The targets, in order."""

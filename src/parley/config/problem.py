@@ -72,7 +72,7 @@ def suggest(word: str, known: Iterable[str], otherwise: str = "") -> str:
     """ "did you mean ..." for the nearest known word, else ``otherwise``."""
     import difflib
 
-    near = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
+    near = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.67)
     return f'did you mean "{near[0]}"?' if near else otherwise
 
 

@@ -52,16 +52,20 @@ class _Reader:
         if ECHO in (kind, self.name):
             return self._echo(kind)
         vendor = self._vendor(kind)
-        wire = self._wire(vendor) if vendor is not None else None
-        if vendor is None or wire is None:
+        if vendor is None:
+            self._completed(echo())
             return None
+        spoken = self._wire(vendor)
+        wire = spoken or next(iter(vendor.wires.values()), None)
+        return self._provider(vendor, wire, spoken is not None) if wire is not None else None
+
+    def _provider(self, vendor: Vendor, wire: VendorWire, spoken: bool) -> Provider | None:
+        """The provider; with a wire that is not spoken the rest is only checked."""
         urls, addressed = self._endpoints(vendor, wire)
         home = bool(urls) and all(wire.is_home(url) for url in urls)
         keys = self._keys(vendor, home, home or not addressed)
-        if not urls:
-            return None
-        provider = vendors.provider_of(vendor, self.name, wire, endpoints=urls, keys=keys)
-        return self._completed(provider)
+        provider = self._completed(vendors.provider_of(vendor, self.name, wire, endpoints=urls, keys=keys))
+        return provider if urls and spoken else None
 
     def _echo(self, kind: str) -> Provider:
         """The built-in provider, which has nothing to set."""

@@ -8,19 +8,24 @@ from parley.config.problem import Problem
 
 class Report:
     """Mistakes found so far in one document. A mistake that may only follow from another one is left out:
-    ``wounded`` are nodes (by identity) out of which something wrong was taken. ``named`` are the providers
-    the file speaks of, readable or not; None where that cannot be told."""
+    ``wounded`` are nodes (by identity) out of which a wrong value was taken, ``trimmed`` those that lost an
+    unknown key. ``named`` are the providers the file speaks of, readable or not; None: cannot be told."""
 
     def __init__(
-        self, document: Document, wounded: Set[int] = frozenset(), named: Set[str] | None = frozenset()
+        self,
+        document: Document,
+        named: Set[str] | None = frozenset(),
+        wounded: Set[int] = frozenset(),
+        trimmed: Set[int] = frozenset(),
     ) -> None:
-        self.document, self.wounded, self.named = document, wounded, named
+        self.document, self.named, self.wounded, self.trimmed = document, named, wounded, trimmed
         self.problems: list[Problem] = []
 
     def add(self, path: Path, message: str, hint: str = "", key: bool = False, sure: bool = False) -> None:
-        """A mistake at ``path``, at its key where asked; ``sure``: it does not follow from another one."""
+        """A mistake at ``path``, at its key where asked; ``sure``: no unknown key can be behind it."""
         trail = self.document.trail(path)
-        if not sure and len(trail) > len(path) and trail[-1] in self.wounded:
+        suspect = self.wounded if sure else self.wounded | self.trimmed
+        if len(trail) > len(path) and trail[-1] in suspect:
             return
         self.problems.append(self.document.problem(path, message, hint, key))
 

@@ -15,13 +15,16 @@ from parley.settings import Strategy, UnknownFields
 Duration: TypeAlias = Annotated[
     int | float | str,
     Meta(
-        description="A duration: 500ms, 5s, 1m, 2h, 30d; a number means seconds.",
+        description="A duration such as 500ms, 5s, 1m, 2h or 30d, or a number of seconds.",
         extra_json_schema={"pattern": DURATION_PATTERN},
     ),
 ]
 Size: TypeAlias = Annotated[
     int | float | str,
-    Meta(description="A size: 16KiB, 10MiB, 1MB; a number means bytes.", extra_json_schema={"pattern": SIZE_PATTERN}),
+    Meta(
+        description="A size such as 16KiB, 10MiB or 1MB, or a number of bytes.",
+        extra_json_schema={"pattern": SIZE_PATTERN},
+    ),
 ]
 Free: TypeAlias = dict[str, Any]
 OneOrMore: TypeAlias = str | tuple[str, ...]

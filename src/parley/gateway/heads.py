@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
-from parley.ports import Headers
+from parley.ports import Headers, Request
 from parley.settings import Provider, Target
 
 _HOP = {
@@ -35,6 +35,8 @@ _TRACE = frozenset({b"traceparent", b"tracestate", b"baggage"})
 
 STREAM_TYPE = b"content-type: text/event-stream\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
 JSON_TYPE = b"content-type: application/json\r\n"
+_ASK_JSON = JSON_TYPE + b"accept: application/json\r\nx-request-id: "
+_ASK_EVENTS = JSON_TYPE + b"accept: text/event-stream\r\nx-request-id: "
 
 
 class LaneHead(Struct, frozen=True):
@@ -44,6 +46,7 @@ class LaneHead(Struct, frozen=True):
     path: bytes
     lines: bytes
     named: frozenset[bytes]
+    target: bytes
 
 
 def lane_head(provider: Provider, target: Target, endpoint: int, key: int, operation: str) -> LaneHead:
@@ -60,27 +63,33 @@ def lane_head(provider: Provider, target: Target, endpoint: int, key: int, opera
         headers.append((name, value))
     lines = b"".join(_line(name.lower().encode(), value.encode()) for name, value in headers)
     named = frozenset(name.lower().encode() for name, _ in headers)
-    return LaneHead(f"{scheme}://{authority}", f"{slash}{base}{path}".encode(), lines, named)
+    return LaneHead(f"{scheme}://{authority}", f"{slash}{base}{path}".encode(), lines, named, _safe(target.name))
 
 
-def upward(lane: LaneHead, headers: Headers, *, verbatim: bool, stream: bool) -> bytes:
+def upward(lane: LaneHead, request: Request, *, verbatim: bool, stream: bool) -> bytes:
     """Header lines of a request: the provider's own, the body's type, and what may pass of the caller's.
 
     On the caller's own wire everything passes but credentials, hop-by-hop and our own; the operator's win.
     """
-    lines = [lane.lines, JSON_TYPE, b"accept: text/event-stream\r\n" if stream else b"accept: application/json\r\n"]
+    lines = lane.lines + (_ASK_EVENTS if stream else _ASK_JSON) + request.id.encode() + b"\r\n"
     if verbatim:
-        for name, value in headers:
+        for name, value in request.headers:
             if name not in _NOT_UP and name not in lane.named and not name.startswith(_NOT_UP_PREFIXES):
-                lines.append(b"%b: %b\r\n" % (name, value))
+                lines += b"%b: %b\r\n" % (name, value)
     else:
-        lines += [b"%b: %b\r\n" % (name, value) for name, value in headers if name in _TRACE]
-    return b"".join(lines)
+        for name, value in request.headers:
+            if name in _TRACE:
+                lines += b"%b: %b\r\n" % (name, value)
+    return lines
 
 
 def downward(headers: Headers) -> bytes:
     """Header lines of a verbatim answer that belong to the provider and go on to the caller."""
-    return b"".join([b"%b: %b\r\n" % (name, value) for name, value in headers if name not in _NOT_DOWN])
+    lines = b""
+    for name, value in headers:
+        if name not in _NOT_DOWN:
+            lines += b"%b: %b\r\n" % (name, value)
+    return lines
 
 
 def added(headers: Iterable[tuple[str, str]], lane: LaneHead) -> bytes:
@@ -88,14 +97,18 @@ def added(headers: Iterable[tuple[str, str]], lane: LaneHead) -> bytes:
     return b"".join(_line(name.encode(), value.encode()) for name, value in headers if name.encode() not in lane.named)
 
 
-def told(request_id: str, target: str, attempts: int, dropped: tuple[str, ...] = ()) -> bytes:
+def identified(request_id: str) -> bytes:
+    """The request's id under both names that clients read."""
+    return b"x-request-id: %b\r\nrequest-id: %b\r\n" % (request_id.encode(), request_id.encode())
+
+
+def told(request_id: str, lane: LaneHead, attempts: int, dropped: tuple[str, ...]) -> bytes:
     """What every inference answer says of itself."""
+    written = request_id.encode()
     lines = b"x-request-id: %b\r\nrequest-id: %b\r\nx-parley-target: %b\r\nx-parley-attempts: %d\r\n" % (
-        request_id.encode(), request_id.encode(), _safe(target), attempts,
+        written, written, lane.target, attempts,
     )  # fmt: skip
-    if dropped:
-        lines += b"x-parley-dropped: %b\r\n" % b", ".join(map(_safe, dropped))
-    return lines
+    return lines + b"x-parley-dropped: %b\r\n" % b", ".join(map(_safe, dropped)) if dropped else lines
 
 
 def _safe(value: str) -> bytes:

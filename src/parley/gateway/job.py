@@ -9,10 +9,11 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from parley import jsontext
-from parley.failure import Failure, ParleyError, invalid
+from parley.failure import Failure, ParleyError
 from parley.gateway import heads
-from parley.gateway.record import Phase, Record
-from parley.plan import Course, GiveUp, Lane, Wait
+from parley.gateway.admission import Asked, asked, prefix_of, unknown_model
+from parley.gateway.record import Outcome, Phase, record
+from parley.plan import Course, GiveUp, Lane, Try
 from parley.ports import Call, Caller, Flight, Headers, Request, Timer
 from parley.relay import Asis, Outgoing, Passage, Relay, outgoing, relay
 from parley.settings import Registration
@@ -25,40 +26,42 @@ if TYPE_CHECKING:
 
 MAX_HELD = 256 * 1024
 MAX_ERROR = 64 * 1024
-_STREAM = {b"true": True, b"false": False, b"null": False}
-_LEFT = 499
+LEFT = 499
 
 
 class Job:
-    """See the module. The listener calls ``left``, ``pause`` and ``resume`` for its caller."""
+    """See the module. The listener calls ``left``, ``pause`` and ``resume`` for its caller.
 
-    __slots__ = (
-        "_bytes_out", "_call_at", "_caller", "_committed", "_course", "_dropped", "_errors", "_first_byte", "_flight",
-        "_gateway", "_head", "_held", "_held_size", "_include_usage", "_inlet", "_lane", "_last_sent", "_members",
-        "_model", "_over", "_paused", "_registration", "_relay", "_request", "_started", "_status", "_stream", "_timer",
-        "_way",
-    )  # fmt: skip
+    Defaults stand in the class: a request sets only what it uses.
+    """
+
+    asked: Asked | None = None
+    lane: Lane | None = None
+    course: Course | None = None
+    relay: Relay | None = None
+    committed = False
+    over = False
+    first_byte: float | None = None
+    bytes_out = 0
+    status = 200
+    _flight: Flight | None = None
+    _timer: Timer | None = None
+    _errors: tuple[int, Headers, bytearray] | None = None
+    _held: list[bytes] | None = None
+    _held_size = 0
+    _message: Outgoing = Outgoing(())
+    _head = b""
+    _paused = False
+    _way: Passage
+    _lane_head: heads.LaneHead
+    _registration: Registration
 
     def __init__(self, gateway: "Gateway", inlet: Inlet, request: Request, caller: Caller) -> None:
-        self._gateway = gateway
-        self._inlet = inlet
-        self._request = request
+        self.gateway = gateway
+        self.inlet = inlet
+        self.request = request
+        self.started = self._call_at = self._last_sent = gateway.clock.now()
         self._caller = caller
-        self._started = self._call_at = self._last_sent = gateway.clock.now()
-        self._first_byte: float | None = None
-        self._model = ""
-        self._stream = self._committed = self._over = self._paused = self._include_usage = False
-        self._course: Course | None = None
-        self._lane: Lane | None = None
-        self._flight: Flight | None = None
-        self._timer: Timer | None = None
-        self._relay: Relay | None = None
-        self._errors: tuple[int, Headers, bytearray] | None = None
-        self._held: list[bytes] = []
-        self._held_size = self._bytes_out = 0
-        self._dropped: tuple[str, ...] = ()
-        self._head = b""
-        self._status = 200
 
     def run(self) -> None:
         """Admit the request and start the first try."""
@@ -73,13 +76,11 @@ class Job:
 
     def left(self) -> None:
         """The caller has gone: stop the upstream call, free everything, record it."""
-        if self._over:
+        if self.over:
             return
         self._release()
-        if self._course is not None:
-            self._course.abandoned(self._gateway.clock.now())
-        self._status = _LEFT
-        self._end("client_abort", "client_abort", "mid" if self._committed else "pre")
+        self.status = LEFT
+        self._end("client_abort", "client_abort", "mid" if self.committed else "pre")
 
     def pause(self) -> None:
         """The caller reads slowly."""
@@ -95,19 +96,17 @@ class Job:
 
     def cut(self, failure: Failure) -> None:
         """End it from outside (drain): an error answer before the commit point, an error event after it."""
-        if self._over:
+        if self.over:
             return
         self._release()
-        if self._course is not None:
-            self._course.abandoned(self._gateway.clock.now())
-        if self._committed:
+        if self.committed:
             self._error_event(failure)
         else:
             self._refuse(failure)
 
     def heartbeat(self, now: float, every: float, comment: bytes) -> None:
         """Send a comment on a stream that has been quiet for so long."""
-        if self._committed and not self._over and now - self._last_sent >= every:
+        if self.committed and not self.over and now - self._last_sent >= every:
             self._last_sent = now
             self._caller.send(comment)
 
@@ -115,13 +114,12 @@ class Job:
 
     def head(self, status: int, headers: Headers) -> None:
         """The provider has begun to answer."""
-        self._first_byte = self._gateway.clock.now() - self._call_at
+        self.first_byte = self.gateway.clock.now() - self._call_at
         if status == 200:
             self._accept(headers)
         elif status < 300:
-            self._broken(
-                Failure("upstream_bad_response", f"the provider answered with status {status}", detail="bad_shape")
-            )
+            message = f"the provider answered with status {status}"
+            self._broken(Failure("upstream_bad_response", message, detail="bad_shape"))
         elif status < 400:
             message = "the provider answered with a redirect, which is not followed"
             self._broken(Failure("upstream_redirect", message, detail="redirect_refused"))
@@ -130,160 +128,142 @@ class Job:
 
     def body(self, data: bytes) -> None:
         """More of the answer."""
+        carrier = self.relay
         if self._errors is not None:
             kept = self._errors[2]
             kept += data[: MAX_ERROR - len(kept)]
-            return
-        carrier = self._relay
-        if carrier is None or self._over:
-            return
-        out = carrier.feed(data)
-        if out:
-            self._deliver(carrier, out)
-        if carrier.failure is not None:
-            self._broken(carrier.failure)
-        elif carrier.ended:
-            self._complete(carrier)
+        elif self.over:
+            self._drop_flight()
+        elif carrier is not None:
+            out = carrier.feed(data)
+            if out:
+                self._deliver(carrier, out)
+            if carrier.failure is not None:
+                self._broken(carrier.failure)
+            elif carrier.ended:
+                self._complete(carrier)
 
     def done(self) -> None:
         """The answer is whole."""
         self._flight = None
-        if self._over:
+        if self.over:
             return
         if self._errors is not None:
             status, headers, kept = self._errors
-            assert self._way is not None
-            self.failed(self._way.outlet.decode_error(status, headers, bytes(kept)))
+            self._refused_by_provider(self._way.outlet.decode_error(status, headers, bytes(kept)))
             return
-        carrier = self._relay
+        carrier = self.relay
         assert carrier is not None
         out = carrier.close()
         if carrier.failure is not None:
-            self._broken(carrier.failure)
-        elif self._stream:
+            self.failed(carrier.failure)
+        elif self._streams():
             self._deliver(carrier, out)
             self._complete(carrier)
         else:
-            self._answer(carrier, out)
+            self._answer(out)
 
     def failed(self, failure: Failure) -> None:
         """The try has failed: another one before the commit point, an error event after it."""
         self._flight = None
-        if self._over:
+        if self.over:
             return
-        gateway, lane, course = self._gateway, self._lane, self._course
+        gateway, lane, course = self.gateway, self.lane, self.course
         assert lane is not None
         assert course is not None
-        phase = "mid" if self._committed else "pre"
+        phase = "mid" if self.committed else "pre"
         gateway.metrics.count("parley_upstream_errors_total", lane.provider.name, failure.log_kind, phase)
-        if self._committed:
+        if self.committed:
             course.broke(failure, gateway.clock.now())
             self._error_event(failure)
             return
         course.failed(failure, gateway.clock.now())
-        self._held.clear()
+        self._held = None
         self._held_size = 0
         self._advance(failure)
 
     # Admission
 
     def _admit(self) -> None:
-        gateway, request = self._gateway, self._request
-        self._members = members = jsontext.members(request.body)
-        model = jsontext.text(members["model"]) if "model" in members else None
-        if not model:
-            raise invalid("model is required and must be a string", "model")
-        self._model = model
-        self._stream = self._wants_stream(members)
-        listed = "messages" in members and bytes(memoryview(members["messages"])[:1]) == b"["
-        if not listed:
-            raise invalid("messages is required and must be a list", "messages")
-        registration = gateway.find("chat", model)
+        gateway, request = self.gateway, self.request
+        self.asked = peek = asked(request.body)
+        registration = gateway.find("chat", peek.model)
         if registration is None:
-            raise ParleyError(_no_such_model(gateway, model))
-        self._registration: Registration = registration
-        self._check_room()
-        prefix = bytes(memoryview(members["messages"])[:4096]) if registration.strategy == "prefix_hash" else b""
-        self._course = gateway.fleet.course(
-            registration, gateway.settings.providers, self._started, gateway.rand, prefix=prefix
+            raise unknown_model(gateway.settings, peek.model)
+        self._registration = registration
+        if peek.stream and gateway.metrics.streams >= gateway.settings.limits.streams:
+            gateway.metrics.count("parley_shed_total", "concurrency")
+            raise ParleyError(Failure("overloaded", "too many open streams", retry_after=1.0))
+        prefix = prefix_of(registration, peek.members)
+        self.course = gateway.fleet.course(
+            registration, gateway.settings.providers, self.started, gateway.rand, prefix=prefix
         )
 
-    def _wants_stream(self, members: jsontext.Members) -> bool:
-        raw = members.get("stream")
-        if raw is None or self._inlet.operation != "chat":
-            return False
-        wanted = _STREAM.get(bytes(memoryview(raw)))
-        if wanted is None:
-            raise invalid("stream must be true or false", "stream")
-        return wanted
-
-    def _check_room(self) -> None:
-        if self._stream and self._gateway.metrics.streams >= self._gateway.settings.limits.streams:
-            self._gateway.metrics.count("parley_shed_total", "concurrency")
-            raise ParleyError(Failure("overloaded", "too many open streams", retry_after=1.0))
+    def _streams(self) -> bool:
+        return self.asked is not None and self.asked.stream and self.inlet.operation == "chat"
 
     # Tries
 
     def _advance(self, because: Failure | None = None) -> None:
         """Do what the course says next: try, wait, or give up."""
         self._timer = None
-        if self._over:
+        if self.over:
             return
-        course = self._course
-        assert course is not None
-        step = course.next(self._gateway.clock.now())
-        if type(step) is GiveUp:
-            self._refuse(step.failure)
-        elif type(step) is Wait:
-            self._timer = self._gateway.clock.later(step.seconds, lambda: self._advance(because))
-        else:
-            before, self._lane = self._lane, step.lane  # type: ignore[union-attr]
+        assert self.course is not None
+        step = self.course.next(self.gateway.clock.now())
+        if isinstance(step, Try):
+            before, self.lane = self.lane, step.lane
             if before is not None and because is not None:
-                self._count_retry(before, self._lane, because)
-            self._try(self._lane)
+                self._count_retry(before, step.lane, because)
+            self._try(step)
+        elif isinstance(step, GiveUp):
+            self._refuse(step.failure)
+        else:
+            self._timer = self.gateway.clock.later(step.seconds, lambda: self._advance(because))
 
     def _count_retry(self, before: Lane, lane: Lane, because: Failure) -> None:
         if before.target == lane.target:
-            self._gateway.metrics.count("parley_retries_total", lane.provider.name, because.log_kind)
+            self.gateway.metrics.count("parley_retries_total", lane.provider.name, because.log_kind)
         else:
-            self._gateway.metrics.count("parley_fallbacks_total", before.target.name, lane.target.name)
+            self.gateway.metrics.count("parley_fallbacks_total", before.target.name, lane.target.name)
 
-    def _try(self, lane: Lane) -> None:
-        gateway, request = self._gateway, self._request
-        self._relay = self._errors = None
+    def _try(self, step: Try) -> None:
+        lane = step.lane
+        self.relay = self._errors = None
         try:
-            if self._inlet.operation == "count_tokens":
+            if self.inlet.operation == "count_tokens":
                 self._count_tokens(lane)
                 return
-            self._way: Passage = gateway.passage(self._inlet, self._registration, lane)
-            message = outgoing(self._way, request.body, self._members)
+            assert self.asked is not None
+            self._way = self.gateway.passage(self.inlet, self._registration, lane)
+            message = outgoing(self._way, self.request.body, self.asked.members)
         except ParleyError as error:
-            assert self._course is not None
-            self._course.abandoned(gateway.clock.now())
+            self._release()
             self._refuse(error.failure)
             return
-        self._send(lane, "chat", message)
+        self._send(lane, "chat", message, fresh=step.fresh)
 
-    def _send(self, lane: Lane, operation: str, message: Outgoing) -> None:
-        gateway, way = self._gateway, self._way
-        self._dropped = message.dropped
-        self._include_usage = message.include_usage
-        head = gateway.lane_head(lane, operation)
-        lines = heads.upward(head, self._request.headers, verbatim=way.verbatim, stream=self._stream)
+    def _send(self, lane: Lane, operation: str, message: Outgoing, *, fresh: bool = False) -> None:
+        gateway, way = self.gateway, self._way
+        self._message = message
+        self._lane_head = head = gateway.lane_head(lane, operation)
+        lines = heads.upward(head, self.request, verbatim=way.verbatim, stream=self._streams())
         if message.headers:
             lines += heads.added(message.headers, head)
         limits = lane.provider.timeouts
         now = self._call_at = gateway.clock.now()
+        assert self.course is not None
         call = Call(
             method=b"POST",
             origin=head.origin,
             target=head.path,
-            head=lines + b"x-request-id: " + self._request.id.encode() + b"\r\n",
+            head=lines,
             body=message.body,
             connect=limits.connect,
             first_byte=limits.first_byte,
             idle=limits.idle,
-            total=max(0.001, limits.total - (now - self._started)),
+            total=max(0.001, self.course.deadline - now),
+            fresh=fresh,
         )
         self._flight = gateway.upstreams[lane.provider.transport].send(call, self)
         if self._paused:
@@ -291,23 +271,38 @@ class Job:
 
     def _count_tokens(self, lane: Lane) -> None:
         """Ask the provider where it can count on this wire, else estimate and say so."""
-        bare = Registration(model=self._model, targets=(lane.target,), endpoint="count_tokens")
-        self._way = self._gateway.passage(self._inlet, bare, lane)
+        assert self.asked is not None
+        bare = Registration(model=self.asked.model, targets=(lane.target,), endpoint="count_tokens")
+        self._way = self.gateway.passage(self.inlet, bare, lane)
         if self._way.verbatim and "count_tokens" in lane.provider.paths:
-            self._send(lane, "count_tokens", outgoing(self._way, self._request.body, self._members))
-            return
-        count = self._inlet.wire.count
+            self._send(lane, "count_tokens", outgoing(self._way, self.request.body, self.asked.members))
+        else:
+            self._estimate(lane)
+
+    def _estimate(self, lane: Lane) -> None:
+        count = self.inlet.wire.count
         assert count is not None
         exact = lane.provider.quirks.options.get("count") == "words"
-        answer = count(jsontext.whole(self._request.body), words if exact else estimate)
+        answer = count(jsontext.whole(self.request.body), words if exact else estimate)
         self._head = b"" if exact else b"x-parley-usage: estimated\r\n"
-        self._first_byte = 0.0
-        self._whole_answer(answer)
+        self._lane_head = self.gateway.lane_head(lane, "chat")
+        self._answer(answer)
+
+    def _refused_by_provider(self, failure: Failure) -> None:
+        """A provider that turns out not to count tokens leaves us to estimate; anything else is a failed try."""
+        if self.inlet.operation == "count_tokens" and failure.http_status in (404, 405, 501):
+            assert self.lane is not None
+            self._estimate(self.lane)
+        else:
+            self.failed(failure)
 
     # Answers
 
     def _accept(self, headers: Headers) -> None:
-        kind = next((value for name, value in headers if name == b"content-type"), b"application/json").lower()
+        kind = b"application/json"
+        for name, value in headers:
+            if name == b"content-type":
+                kind = value.lower()
         events = kind.startswith(b"text/event-stream")
         if not events and b"json" not in kind:
             message = "the provider answered with something that is neither JSON nor an event stream"
@@ -315,26 +310,29 @@ class Job:
             return
         way = self._way
         self._head = heads.downward(headers) if way.inlet is way.outlet else b""
-        if self._inlet.operation != "chat":
-            self._relay = Asis()
+        if self.inlet.operation != "chat":
+            self.relay = Asis()
         else:
-            self._relay = relay(way, self._reply(), streams=self._stream, events=events)
+            self.relay = relay(way, self._reply, streams=self._streams(), events=events)
 
     def _reply(self) -> Reply:
-        assert self._lane is not None
+        assert self.lane is not None
         return Reply(
-            model=self._lane.target.model,
-            id=self._request.id,
-            created=int(self._gateway.wall()),
-            include_usage=self._include_usage,
+            model=self.lane.target.model,
+            id=self.request.id,
+            created=int(self.gateway.wall()),
+            include_usage=self._message.include_usage,
+            wire=self._way.outlet.name,
         )
 
     def _deliver(self, carrier: Relay, out: bytes) -> None:
-        if self._committed:
-            self._last_sent = self._gateway.clock.now()
-            self._bytes_out += len(out)
+        if self.committed:
+            self._last_sent = self.gateway.clock.now()
+            self.bytes_out += len(out)
             self._caller.send(out)
             return
+        if self._held is None:
+            self._held = []
         self._held.append(out)
         self._held_size += len(out)
         if carrier.content or self._held_size > MAX_HELD:
@@ -342,106 +340,87 @@ class Job:
 
     def _commit(self) -> None:
         """From here on the caller has seen content: no other target may answer."""
-        self._committed = True
-        self._gateway.metrics.streams += 1
-        self._last_sent = self._gateway.clock.now()
+        self.committed = True
+        gateway, course = self.gateway, self.course
+        assert course is not None
+        gateway.metrics.streams += 1
+        self._last_sent = gateway.clock.now()
+        course.committed(self._last_sent, first_byte=self._last_sent - self._call_at)
         self._caller.open(200, heads.STREAM_TYPE + self._head + self._told())
-        held, self._held = b"".join(self._held), []
-        self._bytes_out += len(held)
+        held, self._held = b"".join(self._held or ()), None
+        self.bytes_out += len(held)
         if held:
             self._caller.send(held)
 
     def _complete(self, carrier: Relay) -> None:
         """The success terminator has been passed on."""
-        if not self._committed:
+        if not self.committed:
             self._commit()
-        assert self._course is not None
-        self._course.succeeded(self._gateway.clock.now(), first_byte=self._first_byte or 0.0)
-        self._over = True
+        if carrier.trailing:
+            self._drop_flight()
+        self._succeeded()
         self._caller.finish()
         self._end("ok", "", "done")
 
-    def _answer(self, carrier: Relay, out: bytes) -> None:
-        self._bytes_out = len(out)
-        self._whole_answer(out)
-
-    def _whole_answer(self, out: bytes) -> None:
-        assert self._course is not None
-        self._course.succeeded(self._gateway.clock.now(), first_byte=self._first_byte or 0.0)
-        self._over = True
+    def _answer(self, out: bytes) -> None:
+        self.bytes_out = len(out)
+        self._succeeded()
         self._caller.answer(200, heads.JSON_TYPE + self._head + self._told(), out)
         self._end("ok", "", "done")
 
+    def _succeeded(self) -> None:
+        assert self.course is not None
+        self.over = True
+        self.course.succeeded(self.gateway.clock.now(), first_byte=self.first_byte or 0.0)
+
     def _broken(self, failure: Failure) -> None:
         """A failure that we saw, not the connection: stop the call, then as any other."""
-        flight, self._flight = self._flight, None
-        if flight is not None:
-            flight.cancel()
+        self._drop_flight()
         self.failed(failure)
 
     def _error_event(self, failure: Failure) -> None:
-        self._over = True
-        self._caller.send(self._inlet.wire.stream_encoder(self._reply()).fail(failure))
+        self.over = True
+        self._caller.send(self.inlet.wire.stream_encoder(self._reply()).fail(failure))
         self._caller.finish(close=True)
         self._end("error", failure.log_kind, "mid")
 
     def _refuse(self, failure: Failure) -> None:
         """The one error answer, in the caller's own dialect."""
-        self._over = True
-        self._status, body = self._inlet.wire.encode_error(failure, self._request.id)
+        self.over = True
+        self.status, body = self.inlet.wire.encode_error(failure, self.request.id)
         lines = heads.JSON_TYPE + self._told()
-        attempts = self._course.attempts if self._course is not None else 0
-        if self._status == 501 or (attempts and failure.code.blame == "upstream"):
+        attempts = self.course.attempts if self.course is not None else 0
+        if self.status == 501 or (attempts and failure.code.blame == "upstream"):
             lines += b"x-should-retry: false\r\n"
         if failure.retry_after is not None:
             lines += b"retry-after: %d\r\n" % max(1, ceil(failure.retry_after))
-        self._caller.answer(self._status, lines, body)
+        self._caller.answer(self.status, lines, body)
         self._end("error", failure.log_kind, "pre")
 
     def _told(self) -> bytes:
-        if self._lane is None or self._course is None:
-            return b"x-request-id: %b\r\n" % self._request.id.encode()
-        return heads.told(self._request.id, self._lane.target.name, self._course.attempts, self._dropped)
+        if self.lane is None or self.course is None:
+            return heads.identified(self.request.id)
+        head = self.gateway.lane_head(self.lane, "chat")
+        return heads.told(self.request.id, head, self.course.attempts, self._message.dropped)
 
     # The end
 
+    def _drop_flight(self) -> None:
+        flight, self._flight = self._flight, None
+        if flight is not None:
+            flight.cancel()
+
     def _release(self) -> None:
-        self._over = True
+        """Free what a request that ends from outside holds: timer, call, its place in the course."""
+        self.over = True
         if self._timer is not None:
             self._timer.cancel()
-        if self._flight is not None:
-            self._flight.cancel()
+        self._drop_flight()
+        if self.course is not None:
+            self.course.abandoned(self.gateway.clock.now())
 
-    def _end(self, outcome: "str", kind: str, phase: Phase) -> None:
-        self._over = True
-        if self._committed:
-            self._gateway.metrics.streams -= 1
-        usage = self._relay.usage if self._relay is not None else None
-        lane, course = self._lane, self._course
-        now = self._gateway.clock.now()
-        record = Record(
-            request_id=self._request.id,
-            dialect=self._inlet.dialect,
-            model=self._model,
-            provider=lane.provider.name if lane is not None else "",
-            attempts=course.attempts if course is not None else 0,
-            phase=phase,
-            outcome=outcome,  # type: ignore[arg-type]
-            kind=kind,
-            status=self._status,
-            ms=round((now - self._started) * 1000, 3),
-            ttfb_ms=None if self._first_byte is None else round(self._first_byte * 1000, 3),
-            in_tok=usage.input if usage is not None else len(self._request.body) // 4,
-            out_tok=usage.output if usage is not None else self._bytes_out // 4,
-            usage="estimated" if usage is None or usage.estimated else "exact",
-        )
-        self._gateway.ended(self, record)
-
-
-def _no_such_model(gateway: "Gateway", model: str) -> Failure:
-    """Names what there is, so that a typing error is seen at once."""
-    known = sorted({name for _, name in gateway.settings.registrations})
-    shown = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
-    providers = ", ".join(sorted(gateway.settings.providers)[:20])
-    message = f"no model {model[:200]!r}; there is: {shown or 'none'}; or provider/model with one of: {providers}"
-    return Failure("model_not_found", message, param="model")
+    def _end(self, outcome: Outcome, kind: str, phase: Phase) -> None:
+        self.over = True
+        if self.committed:
+            self.gateway.metrics.streams -= 1
+        self.gateway.ended(self, record(self, outcome, kind, phase))

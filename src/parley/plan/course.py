@@ -123,7 +123,7 @@ class Course:
 
     def committed(self, now: float, *, first_byte: float) -> None:
         """The first content goes out to the caller: from here on nothing is retried. Optional before
-        ``succeeded`` and ``broke``, but a long stream should not keep a breaker or a pace waiting for its end."""
+        ``succeeded`` and ``broke``, but a long stream should keep neither breaker, pace nor budget waiting."""
         if self._way is None:
             raise RuntimeError("no try is under way")
         if self._committed:
@@ -131,6 +131,7 @@ class Course:
         self._committed = True
         self._way[4].site.breaker.answered(self._probe)
         self._probe = False
+        self._settle_retry()
         self._observe(self._way, first_byte)
 
     def succeeded(self, now: float, *, first_byte: float) -> None:
@@ -158,9 +159,10 @@ class Course:
             return self._repeat(way, trail)
         trail.down = self._probe and failure.kind in CONNECT and (trail.down or self.attempts == 1)
         self._judge(way, failure, now)
+        ready = now + self._rest(way, failure, now)
         trail.final = not may_move(failure, self._registration.retries.on)
         if not trail.final:
-            self._learn(way, failure, now, trail)
+            trail.note(way, failure, ready)
         return None
 
     def broke(self, failure: Failure, now: float) -> None:
@@ -202,7 +204,7 @@ class Course:
         if provider is not None:
             place = self._fleet.place(provider)
             for seat in place.ranked(self._rand, self._prefix):
-                self._ways.append((index, target, provider, place, seat))
+                self._ways.append((index, target, place.provider, place, seat))
 
     def _moved(self, now: float, trail: Trail) -> Step:
         again, trail.again = trail.again, None
@@ -268,9 +270,13 @@ class Course:
         if self._pool is not None:
             self._pool.gauges[way[0]].in_flight -= 1
         if self._retry:
-            self._retry = False
-            self._fleet.budget.retries -= 1
+            self._settle_retry()
         return way
+
+    def _settle_retry(self) -> None:
+        """A retry is one until it has ended or answers: a long stream does not use up the budget."""
+        self._fleet.budget.retries -= self._retry
+        self._retry = False
 
     def _observe(self, way: Way, seconds: float) -> None:
         way[4].site.observe(seconds)
@@ -296,15 +302,16 @@ class Course:
         self.attempts -= 1
         trail.stale, trail.again = True, way
 
-    def _learn(self, way: Way, failure: Failure, now: float, trail: Trail) -> None:
+    def _rest(self, way: Way, failure: Failure, now: float) -> float:
+        """Seconds this request stays away from the way; a refused key and a rate limit keep others away too."""
         policy, model, seat = self._fleet.policy, way[1].model, way[4]
         delay = policy.delay(self.attempts, self._rand())
         if failure.kind == "upstream_auth":
             park(seat.token.parked, model, now, now + policy.key_park)
-        if failure.kind == "upstream_rate_limited":
+        if failure.kind == "upstream_rate_limited" and failure.retry_after is not None:
             delay = policy.park(failure.retry_after, delay)
             park(seat.parked, model, now, now + delay)
-        trail.note(way, failure, now + delay)
+        return delay
 
     def _reason(self, view: Survey) -> Failure:
         """The last real failure, else why nothing could be tried."""

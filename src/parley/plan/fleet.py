@@ -58,11 +58,12 @@ class Fleet:
         return Course(self, registration, providers, now, rand, prefix)
 
     def place(self, provider: Provider) -> Place:
-        """The state of this provider, brought up to this value of it."""
+        """The state of this provider, brought up to this value of it unless it is the one replaced last:
+        a request begun before a change of configuration goes on by what holds now."""
         place = self._places.get(provider.name)
         if place is None:
             place = self._places[provider.name] = Place(provider, self.policy)
-        elif place.provider is not provider:
+        elif place.provider is not provider and place.former is not provider:
             place.adopt(provider)
         return place
 
@@ -86,7 +87,8 @@ class Fleet:
         """
         self._places = {name: place for name, place in self._places.items() if name in providers}
         for name, place in self._places.items():
-            place.adopt(providers[name])
+            if place.provider is not providers[name]:
+                place.adopt(providers[name])
         named = {(target.provider, target.model) for known in registrations for target in known.targets}
         self._gauges = {name: gauge for name, gauge in self._gauges.items() if name in named}
         self._pools = {}

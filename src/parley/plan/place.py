@@ -50,7 +50,19 @@ class Seat:
 class Place:
     """One provider's state. A changed provider keeps what is known of endpoints and keys it still has."""
 
-    __slots__ = ("_grid", "_policy", "_pool", "_sites", "_tokens", "_turn", "in_flight", "limit", "provider", "seats")
+    __slots__ = (
+        "_grid",
+        "_policy",
+        "_pool",
+        "_sites",
+        "_tokens",
+        "_turn",
+        "former",
+        "in_flight",
+        "limit",
+        "provider",
+        "seats",
+    )
 
     def __init__(self, provider: Provider, policy: Policy) -> None:
         self._policy = policy
@@ -59,6 +71,7 @@ class Place:
         self._grid: list[list[Seat]] = []
         self._turn = 0
         self.in_flight = 0
+        self.provider = provider
         self.adopt(provider)
 
     def adopt(self, provider: Provider) -> None:
@@ -73,7 +86,7 @@ class Place:
             seat.parked = known.get((seat.site, seat.token), seat.parked)
         self._pool = Pool(urls, [1] * len(urls), self.sites)
         self.limit = inf if provider.max_concurrency is None else provider.max_concurrency
-        self.provider = provider
+        self.former, self.provider = self.provider, provider
 
     def _row(self, endpoint: int, url: str, keys: Sequence[str], keyed: bool) -> list[Seat]:
         site, tokens = self._sites[url], self._tokens

@@ -1,5 +1,7 @@
 """The numbers routing works by, in one value. Times are monotonic seconds."""
 
+from math import isnan
+
 from msgspec import Struct
 
 
@@ -27,8 +29,6 @@ class Policy(Struct, frozen=True, kw_only=True):
         """Seconds to wait after try number ``attempt`` (from 1); ``jitter`` in [0, 1) spreads over the whole span."""
         return jitter * min(self.longest_backoff, self.backoff * 2.0 ** min(attempt - 1, 32))
 
-    def park(self, retry_after: float | None, delay: float) -> float:
-        """How long a rate-limited lane rests: what was asked, within [0, ``longest_park``]; unasked: ``delay``."""
-        if retry_after is None or retry_after != retry_after:  # noqa: PLR0124 - only NaN differs from itself
-            return delay
-        return min(max(retry_after, 0.0), self.longest_park)
+    def park(self, retry_after: float, delay: float) -> float:
+        """How long a rate-limited lane rests: as asked, within [0, ``longest_park``]; for NaN ``delay``."""
+        return delay if isnan(retry_after) else min(max(retry_after, 0.0), self.longest_park)

@@ -201,7 +201,7 @@ def _thinking(prompt: _Prompt, block: Any, i: int, j: int) -> Json | None:
     if block.redacted is not None:
         value = {"type": "redacted_thinking", "data": block.redacted}
     elif unsigned:
-        prompt.drop(f"messages[{i}].reasoning_content")
+        prompt.drop(_path(i, j) if prompt.same else f"messages[{i}].reasoning_content")
         return None
     else:
         value = {"type": "thinking", "thinking": block.text, "signature": block.signature}

@@ -147,19 +147,22 @@ def _blocks(message: dict[str, Any], ids: CallIds) -> Iterator[Block]:
     yield from _thoughts(message)
     content, refusal = message.pop("content", None), message.pop("refusal", None)
     calls, legacy = message.pop("tool_calls", None), message.pop("function_call", None)
+    yield from _said(content, alone=not (refusal or calls or legacy))
+    if isinstance(refusal, str) and refusal:
+        yield Refusal(refusal)
+    if calls and not isinstance(calls, list):
+        raise _bad_shape()
+    yield from (_call(call, ids) for call in [*(calls or ()), *([{"function": legacy}] if legacy else ())])
+
+
+def _said(content: Any, *, alone: bool) -> Iterator[Block]:
     if isinstance(content, list):
         yield from map(content_part, content)
     elif isinstance(content, str):
-        if content or not (refusal or calls or legacy):
+        if content or alone:
             yield Text(content)
     elif content is not None:
         raise _bad_shape()
-    if isinstance(refusal, str) and refusal:
-        yield Refusal(refusal)
-    for call in calls or ():
-        yield _call(call, ids)
-    if legacy:
-        yield _call({"function": legacy}, ids)
 
 
 def _thoughts(message: dict[str, Any]) -> Iterator[Block]:

@@ -135,9 +135,9 @@ class _Letter:
             target[name] = {**known, **value} if isinstance(known, dict) and isinstance(value, dict) else value
 
     def optional(self, body: dict[str, Any], request: ChatRequest, options: Mapping[str, Any]) -> None:
-        """Members that not every provider takes. A caller of this wire who sent ``top_k`` knows its provider."""
+        """Members that not every provider takes. Where nothing is known of a provider, its own wire's caller knows."""
         if request.top_k is not None:
-            if self.same or options.get("top_k"):
+            if options.get("top_k", self.same):
                 body["top_k"] = request.top_k
             else:
                 self.dropped.append("top_k")

@@ -92,7 +92,8 @@ _SAID_TYPES = {"mp3": "audio/mpeg"}
 
 
 def decode_request(body: dict[str, Any]) -> ChatRequest:
-    """The request in ``body``, which is used up. ``top_k`` is no member of this API but has its place."""
+    """The request in ``body``, which is left as it is. ``top_k`` is no member of this API but has its place."""
+    body = body.copy()
     direct = _scalars(body)
     if "model" not in direct:
         raise missing("model")
@@ -134,7 +135,7 @@ def _messages(body: dict[str, Any]) -> tuple[Message, ...]:
     if not values:
         raise invalid("messages must hold at least one message", "messages")
     if any(map(_is_legacy, values)):
-        _modernise(values)
+        values = _modern(values)
     return each(values, "messages", _message)
 
 
@@ -142,20 +143,21 @@ def _is_legacy(value: Any) -> bool:
     return isinstance(value, dict) and (value.get("role") == "function" or "function_call" in value)
 
 
-def _modernise(values: list[Any]) -> None:
-    """Give the calls of the time before tools an id; a result belongs to the call before it."""
-    count = 0
-    for index, value in enumerate(values):
-        if not _is_legacy(value):
-            continue
-        call = value.pop("function_call", None)
-        if call is not None:
-            count += 1
-            if not isinstance(call, dict):
-                raise at(wrong("function_call", dict), f"messages[{index}]")
-            value["tool_calls"] = [{"id": f"call_{count}", "type": "function", "function": call}]
-        elif value.get("role") == "function":
-            value.update(role="tool", tool_call_id=f"call_{count}", content=value.get("content") or "")
+def _modern(values: list[Any]) -> list[Any]:
+    """The messages, with ids for the calls of the time before tools; a result belongs to the call before it."""
+    made, count = [], 0
+    for value in values:
+        turn = value
+        if _is_legacy(value):
+            turn = {name: item for name, item in value.items() if name != "function_call"}
+            call = value.get("function_call")
+            if call is not None:
+                count += 1
+                turn["tool_calls"] = [{"id": f"call_{count}", "type": "function", "function": call}]
+            if turn.get("role") == "function":
+                turn.update(role="tool", tool_call_id=f"call_{count}", content=turn.get("content") or "")
+        made.append(turn)
+    return made
 
 
 def _message(value: dict[str, Any]) -> Message:
@@ -227,7 +229,7 @@ def _tool_call(value: dict[str, Any]) -> Block:
         raise invalid("type must be function or custom", "type")
     value.pop("type", None)
     call_id = required(value, "id", str)
-    function = required(value, "function", dict)
+    function = required(value, "function", dict).copy()
     try:
         name, arguments = required(function, "name", str), required(function, "arguments", str)
     except ParleyError as error:
@@ -254,7 +256,7 @@ def _part(value: dict[str, Any]) -> Block:
 
 def _image(value: dict[str, Any]) -> Block:
     del value["type"]
-    inner = required(value, "image_url", dict)
+    inner = required(value, "image_url", dict).copy()
     try:
         url, detail = required(inner, "url", str), optional(inner, "detail", str)
     except ParleyError as error:
@@ -268,7 +270,7 @@ def _image(value: dict[str, Any]) -> Block:
 
 def _audio(value: dict[str, Any]) -> Block:
     del value["type"]
-    inner = required(value, "input_audio", dict)
+    inner = required(value, "input_audio", dict).copy()
     try:
         data, form = required(inner, "data", str), required(inner, "format", str)
     except ParleyError as error:
@@ -282,20 +284,19 @@ def _file(value: dict[str, Any]) -> Block:
     inner = value.get("file")
     if not isinstance(inner, dict):
         raise missing("file") if inner is None else wrong("file", dict)
-    for name in ("file_data", "file_id", "filename"):
-        if inner.get(name) is not None and not isinstance(inner[name], str):
-            raise at(wrong(name, str), "file")
-    if (inner.get("file_data") is None) == (inner.get("file_id") is None):
+    rest = inner.copy()
+    try:
+        data, file_id, name = (optional(rest, key, str) for key in ("file_data", "file_id", "filename"))
+    except ParleyError as error:
+        raise at(error, "file") from None
+    if (data is None) == (file_id is None):
         return Opaque(WIRE_NAME, value)
-    data, file_id, name = (inner.pop(key, None) for key in ("file_data", "file_id", "filename"))
-    del value["type"]
-    if not inner:
-        del value["file"]
-    media_type, split = split_data_url(data) if data is not None else (None, None)
-    return Media(
-        kind="document", data=data if split is None else split, media_type=media_type, file_id=file_id, name=name,
-        extra=value,
-    )  # fmt: skip
+    del value["type"], value["file"]
+    extra = {**value, "file": rest} if rest else value
+    if data is None:
+        return Media(kind="document", file_id=file_id, name=name, extra=extra)
+    media_type, split = split_data_url(data)
+    return Media(kind="document", data=data if split is None else split, media_type=media_type, name=name, extra=extra)
 
 
 _MEDIA = {"image_url": _image, "input_audio": _audio, "file": _file}
@@ -344,9 +345,10 @@ def _function(value: dict[str, Any]) -> Tool:
 
 def _tool_choice(body: dict[str, Any]) -> ToolChoice | None:
     """The choice; what only this wire can say (allowed tools, custom tools) stays in ``body`` as well."""
-    legacy = "tool_choice" not in body
+    value, old = body.pop("tool_choice", None), body.pop("function_call", None)
+    legacy = value is None
     path = "function_call" if legacy else "tool_choice"
-    value = body.pop(path, None)
+    value = old if legacy else value
     if value is None:
         return None
     if value in ("auto", "none", "required"):
@@ -431,9 +433,10 @@ def _schema(value: dict[str, Any]) -> tuple[OutputFormat, bool]:
 
 def _include_usage(body: dict[str, Any]) -> bool:
     """Whether usage is asked for in the stream; other options stay in ``body``."""
-    options = optional(body, "stream_options", dict)
-    if options is None:
+    given = optional(body, "stream_options", dict)
+    if given is None:
         return False
+    options = given.copy()
     try:
         asked = optional(options, "include_usage", bool)
         if options.get("include_obfuscation") is not None:

@@ -65,10 +65,13 @@ class Call:
         self.parts: list[str] = []
 
     def succeeded_by(self, given: Any, name: Any) -> bool:
-        """Whether a fragment with the same index is another call: another id, or a name after whole arguments."""
+        """Whether a fragment of the same index is another call: another id or name, or a name after arguments."""
         if is_id(given):
             return bool(given != self.given and (is_id(self.given) or name))
-        return bool(name and self.parts and is_whole("".join(self.parts)))
+        if not name or not self.name:
+            return False
+        arguments = "".join(self.parts)
+        return bool(name != self.name or (arguments and is_whole(arguments)))
 
 
 def is_whole(arguments: str) -> bool:
