@@ -147,6 +147,24 @@ def test_no_vendor_is_named_in_code(path: Path) -> None:
     assert sorted({word for word in words if wanted.search(word) and word not in WIRES}) == []
 
 
+def imported(tree: ast.AST) -> Iterator[str]:
+    """Names of imported modules, and of what is taken from a package."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", sorted((SOURCE / "wire").glob("*_*.py")), ids=name_of)
+def test_the_parts_of_a_wire_import_no_other_wire(path: Path) -> None:
+    families = {target.split(":")[0].rpartition(".")[2].split("_")[0] for target in WIRES.values()}
+    own = path.stem.split("_")[0]
+    taken = [name.split(".") for name in imported(ast.parse(path.read_text(encoding="utf-8")))]
+    others = {parts[2].split("_")[0] for parts in taken if parts[:2] == ["parley", "wire"]} & families - {own}
+    assert own not in families or others == set()
+
+
 # Assembled, so that this file does not hold what it forbids.
 FOREIGN = re.compile(
     "|".join(

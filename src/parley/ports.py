@@ -31,23 +31,30 @@ class Clock(Protocol):
         """Run ``call`` after ``delay`` seconds."""
 
 
-class Call(Struct, frozen=True, kw_only=True):
-    """One request to one place. ``origin`` is scheme://host:port, ``target`` the path with its query.
+class Destination(Struct, frozen=True, kw_only=True, eq=False):
+    """Where calls go, and their limits: made once, compared by identity.
 
-    ``head`` are complete header lines (CRLF ended) without Host, Content-Length and the blank line;
-    ``body`` are parts to be sent one after the other. Limits in seconds and bytes.
+    ``origin`` is scheme://host:port, ``path`` the target with its query. Limits in seconds and bytes.
     """
 
     method: bytes
     origin: str
-    target: bytes
-    head: bytes
-    body: tuple[bytes | memoryview, ...]
+    path: bytes
     connect: float = 5.0
     first_byte: float = 60.0
     idle: float = 60.0
-    total: float = 600.0
     max_head: int = 65536
+
+
+class Call(Struct, frozen=True):
+    """One request. ``head`` are complete header lines (CRLF ended) without Host, Content-Length and the blank
+    line; ``body`` are parts to be sent one after the other; ``total`` seconds are left for all of it.
+    ``fresh``: on a connection that has carried nothing yet."""
+
+    to: Destination
+    head: bytes
+    body: tuple[bytes | memoryview, ...]
+    total: float
     fresh: bool = False
 
 
@@ -68,7 +75,7 @@ class Sink(Protocol):
 
 
 class Flight(Protocol):
-    """A call under way."""
+    """A call under way. Its sink lets go of it when it hears ``done`` or ``failed``."""
 
     def cancel(self) -> None:
         """Stop it at once and free its connection; the sink hears nothing more."""
@@ -81,9 +88,8 @@ class Flight(Protocol):
 
 
 class Request(Struct, frozen=True):
-    """One request of a caller, read whole. Header names are in lower case; ``path`` has no query."""
+    """One request of a caller, read whole. Header names are in lower case."""
 
-    path: bytes
     headers: Headers
     body: bytes
     id: str

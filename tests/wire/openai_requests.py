@@ -21,10 +21,6 @@ def decoded(**members: Any) -> ChatRequest:
     return WIRE.decode_request(body(**members))
 
 
-def blocks(content: Any, role: str = "user") -> tuple[Any, ...]:
-    return WIRE.decode_request(said({"role": role, "content": content})).messages[0].content
-
-
 def foreign(*messages: Message, **members: Any) -> ChatRequest:
     return ChatRequest(wire="other", model="m", messages=messages, **members)
 

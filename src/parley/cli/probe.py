@@ -13,7 +13,7 @@ from parley.gateway.heads import added, lane_head
 from parley.io.opening import Opener
 from parley.io.pool import Pool
 from parley.ir import ChatRequest, Message, Text
-from parley.ports import Call, Headers
+from parley.ports import Call, Destination, Headers
 from parley.settings import Provider, Target
 from parley.wire import load
 
@@ -107,18 +107,15 @@ def _call(provider: Provider, endpoint: int) -> Call:
     asked = provider if "models" in provider.paths else replace(provider, paths={"models": ""})
     lane = lane_head(asked, Target(provider.name, ""), endpoint, 0 if provider.keys else -1, "models")
     own = b"accept: application/json\r\nuser-agent: parley/%b\r\n" % __version__.encode()
-    return Call(
+    to = Destination(
         method=b"GET",
         origin=lane.origin,
-        target=lane.path or b"/",
-        head=own + lane.lines + added(_needed(provider), lane),
-        body=(),
+        path=lane.path or b"/",
         connect=SECONDS,
         first_byte=SECONDS,
         idle=SECONDS,
-        total=2 * SECONDS,
-        fresh=True,
     )
+    return Call(to, own + lane.lines + added(_needed(provider), lane.named), (), 2 * SECONDS, fresh=True)
 
 
 def _needed(provider: Provider) -> tuple[tuple[str, str], ...]:

@@ -5,24 +5,20 @@ One Gateway per event loop; each request is a Job (parley.gateway.job).
 
 from collections.abc import Callable, Mapping
 from itertools import count
-from typing import TypeVar
 
-from parley.gateway.heads import LaneHead, lane_head
 from parley.gateway.job import Job
 from parley.gateway.metrics import Metrics
 from parley.gateway.record import Record, line
-from parley.plan import Fleet, Lane
+from parley.gateway.route import Served
+from parley.plan import Fleet
 from parley.ports import Caller, Clock, Request, Timer, Upstream
-from parley.relay import Passage, passage
-from parley.settings import Registration, Settings
+from parley.settings import Settings
 from parley.wire.inlets import Inlet
 
 # What callers may invent (provider/model names) is remembered only up to this many.
 REMEMBERED = 1024
 HEARTBEAT_SECONDS = 15.0
 _HEARTBEAT = b": heartbeat\n\n"
-_Key = TypeVar("_Key")
-_Value = TypeVar("_Value")
 
 
 class Gateway:
@@ -48,9 +44,7 @@ class Gateway:
         self.jobs: set[Job] = set()
         self.when_idle: Callable[[], None] | None = None
         self._write = write
-        self._found: dict[tuple[str, str], Registration] = {}
-        self._passages: dict[tuple[str, str, str, str], Passage] = {}
-        self._heads: dict[tuple[str, str, int, int], LaneHead] = {}
+        self._served: dict[str, Served] = {}
         self._prefix = f"{int(rand() * 2**48):012x}"
         self._ids = count(1)
         self._beat: Timer | None = None
@@ -70,32 +64,17 @@ class Gateway:
             return given.decode()
         return f"req_{self._prefix}{next(self._ids):08x}"
 
-    def find(self, operation: str, model: str) -> Registration | None:
-        """What answers {operation, model}."""
-        found = self._found.get((operation, model))
-        if found is None:
-            found = self.settings.find(operation, model)
-            if found is not None:
-                _remember(self._found, (operation, model), found)
-        return found
-
-    def passage(self, inlet: Inlet, registration: Registration, lane: Lane) -> Passage:
-        """How requests of this dialect go to this lane's target."""
-        key = (inlet.wire.name, registration.endpoint, registration.model, lane.target.name)
-        made = self._passages.get(key)
-        if made is None:
-            made = passage(inlet.wire, registration, lane.provider, lane.target)
-            _remember(self._passages, key, made)
-        return made
-
-    def lane_head(self, lane: Lane, operation: str) -> LaneHead:
-        """What is the same for every request down this lane."""
-        key = (operation, lane.target.name, lane.endpoint, lane.key)
-        made = self._heads.get(key)
-        if made is None:
-            made = lane_head(lane.provider, lane.target, lane.endpoint, lane.key, operation)
-            _remember(self._heads, key, made)
-        return made
+    def find(self, model: str) -> Served | None:
+        """What answers chat requests for that name."""
+        served = self._served.get(model)
+        if served is None:
+            registration = self.settings.find("chat", model)
+            if registration is None:
+                return None
+            if len(self._served) >= REMEMBERED:
+                self._served.clear()
+            served = self._served[model] = Served(registration, self.upstreams)
+        return served
 
     def ended(self, job: Job, record: Record) -> None:
         """Every job ends here, once."""
@@ -121,9 +100,3 @@ class Gateway:
         for job in tuple(self.jobs):
             job.heartbeat(now, HEARTBEAT_SECONDS, _HEARTBEAT)
         self._beat = self.clock.later(HEARTBEAT_SECONDS / 3, self._heartbeat) if self.jobs else None
-
-
-def _remember(table: dict[_Key, _Value], key: _Key, value: _Value) -> None:
-    if len(table) >= REMEMBERED:
-        table.clear()
-    table[key] = value

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
-from parley.ports import Headers, Request
+from parley.ports import Headers
 from parley.settings import Provider, Target
 
 _HOP = {
@@ -46,7 +46,6 @@ class LaneHead(Struct, frozen=True):
     path: bytes
     lines: bytes
     named: frozenset[bytes]
-    target: bytes
 
 
 def lane_head(provider: Provider, target: Target, endpoint: int, key: int, operation: str) -> LaneHead:
@@ -63,24 +62,38 @@ def lane_head(provider: Provider, target: Target, endpoint: int, key: int, opera
         headers.append((name, value))
     lines = b"".join(_line(name.lower().encode(), value.encode()) for name, value in headers)
     named = frozenset(name.lower().encode() for name, _ in headers)
-    return LaneHead(f"{scheme}://{authority}", f"{slash}{base}{path}".encode(), lines, named, _safe(target.name))
+    return LaneHead(f"{scheme}://{authority}", f"{slash}{base}{path}".encode(), lines, named)
 
 
-def upward(lane: LaneHead, request: Request, *, verbatim: bool, stream: bool) -> bytes:
-    """Header lines of a request: the provider's own, the body's type, and what may pass of the caller's.
+def asking(*, events: bool) -> bytes:
+    """Lines on what is sent and what is wanted, up to the request's id."""
+    return _ASK_EVENTS if events else _ASK_JSON
 
-    On the caller's own wire everything passes but credentials, hop-by-hop and our own; the operator's win.
-    """
-    lines = lane.lines + (_ASK_EVENTS if stream else _ASK_JSON) + request.id.encode() + b"\r\n"
-    if verbatim:
-        for name, value in request.headers:
-            if name not in _NOT_UP and name not in lane.named and not name.startswith(_NOT_UP_PREFIXES):
-                lines += b"%b: %b\r\n" % (name, value)
-    else:
-        for name, value in request.headers:
-            if name in _TRACE:
-                lines += b"%b: %b\r\n" % (name, value)
+
+def passed_on(headers: Headers, named: frozenset[bytes]) -> bytes:
+    """The caller's headers on its own wire: all but credentials, hop-by-hop and our own; the operator's win."""
+    lines = b""
+    for name, value in headers:
+        if name not in _NOT_UP and name not in named and not name.startswith(_NOT_UP_PREFIXES):
+            lines += b"%b: %b\r\n" % (name, value)
     return lines
+
+
+def traced(headers: Headers) -> bytes:
+    """The caller's trace context, which is all that a translated request keeps of its headers."""
+    lines = b""
+    for name, value in headers:
+        if name in _TRACE:
+            lines += b"%b: %b\r\n" % (name, value)
+    return lines
+
+
+def content_type(headers: Headers) -> bytes:
+    """The answer's type in lower case; JSON where the provider says none."""
+    for name, value in headers:
+        if name == b"content-type":
+            return value.lower()
+    return b"application/json"
 
 
 def downward(headers: Headers) -> bytes:
@@ -92,9 +105,9 @@ def downward(headers: Headers) -> bytes:
     return lines
 
 
-def added(headers: Iterable[tuple[str, str]], lane: LaneHead) -> bytes:
+def added(headers: Iterable[tuple[str, str]], named: frozenset[bytes]) -> bytes:
     """Lines for headers a translated request needs, unless the operator set them."""
-    return b"".join(_line(name.encode(), value.encode()) for name, value in headers if name.encode() not in lane.named)
+    return b"".join(_line(name.encode(), value.encode()) for name, value in headers if name.encode() not in named)
 
 
 def identified(request_id: str) -> bytes:
@@ -102,13 +115,14 @@ def identified(request_id: str) -> bytes:
     return b"x-request-id: %b\r\nrequest-id: %b\r\n" % (request_id.encode(), request_id.encode())
 
 
-def told(request_id: str, lane: LaneHead, attempts: int, dropped: tuple[str, ...]) -> bytes:
-    """What every inference answer says of itself."""
-    written = request_id.encode()
-    lines = b"x-request-id: %b\r\nrequest-id: %b\r\nx-parley-target: %b\r\nx-parley-attempts: %d\r\n" % (
-        written, written, lane.target, attempts,
-    )  # fmt: skip
-    return lines + b"x-parley-dropped: %b\r\n" % b", ".join(map(_safe, dropped)) if dropped else lines
+def answering(target: str) -> bytes:
+    """The line that names the target, and the beginning of the one that counts attempts."""
+    return b"x-parley-target: %b\r\nx-parley-attempts: " % _safe(target)
+
+
+def dropped(names: tuple[str, ...]) -> bytes:
+    """The line that lists what could not go to the target."""
+    return b"x-parley-dropped: %b\r\n" % b", ".join(map(_safe, names))
 
 
 def _safe(value: str) -> bytes:

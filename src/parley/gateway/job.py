@@ -13,10 +13,10 @@ from parley.failure import Failure, ParleyError
 from parley.gateway import heads
 from parley.gateway.admission import Asked, asked, prefix_of, unknown_model
 from parley.gateway.record import Outcome, Phase, record
+from parley.gateway.route import Route, Served
 from parley.plan import Course, GiveUp, Lane, Try
-from parley.ports import Call, Caller, Flight, Headers, Request, Timer
-from parley.relay import Asis, Outgoing, Passage, Relay, outgoing, relay
-from parley.settings import Registration
+from parley.ports import Call, Caller, Destination, Flight, Headers, Request, Timer
+from parley.relay import Asis, Outgoing, Relay, outgoing, relay
 from parley.tokens import estimate, words
 from parley.wire import Reply
 from parley.wire.inlets import Inlet
@@ -52,9 +52,9 @@ class Job:
     _message: Outgoing = Outgoing(())
     _head = b""
     _paused = False
-    _way: Passage
-    _lane_head: heads.LaneHead
-    _registration: Registration
+    _stream = False
+    _route: Route | None = None
+    _served: Served
 
     def __init__(self, gateway: "Gateway", inlet: Inlet, request: Request, caller: Caller) -> None:
         self.gateway = gateway
@@ -150,14 +150,15 @@ class Job:
             return
         if self._errors is not None:
             status, headers, kept = self._errors
-            self._refused_by_provider(self._way.outlet.decode_error(status, headers, bytes(kept)))
+            assert self._route is not None
+            self._refused_by_provider(self._route.way.outlet.decode_error(status, headers, bytes(kept)))
             return
         carrier = self.relay
         assert carrier is not None
         out = carrier.close()
         if carrier.failure is not None:
             self.failed(carrier.failure)
-        elif self._streams():
+        elif self._stream:
             self._deliver(carrier, out)
             self._complete(carrier)
         else:
@@ -185,22 +186,21 @@ class Job:
     # Admission
 
     def _admit(self) -> None:
-        gateway, request = self.gateway, self.request
-        self.asked = peek = asked(request.body)
-        registration = gateway.find("chat", peek.model)
-        if registration is None:
+        gateway = self.gateway
+        self.asked = peek = asked(self.request.body)
+        served = gateway.find(peek.model)
+        if served is None:
             raise unknown_model(gateway.settings, peek.model)
-        self._registration = registration
-        if peek.stream and gateway.metrics.streams >= gateway.settings.limits.streams:
+        self._served = served
+        self._stream = peek.stream and self.inlet.operation == "chat"
+        if self._stream and gateway.metrics.streams >= gateway.settings.limits.streams:
             gateway.metrics.count("parley_shed_total", "concurrency")
             raise ParleyError(Failure("overloaded", "too many open streams", retry_after=1.0))
+        registration = served.registration
         prefix = prefix_of(registration, peek.members)
         self.course = gateway.fleet.course(
             registration, gateway.settings.providers, self.started, gateway.rand, prefix=prefix
         )
-
-    def _streams(self) -> bool:
-        return self.asked is not None and self.asked.stream and self.inlet.operation == "chat"
 
     # Tries
 
@@ -228,101 +228,79 @@ class Job:
             self.gateway.metrics.count("parley_fallbacks_total", before.target.name, lane.target.name)
 
     def _try(self, step: Try) -> None:
-        lane = step.lane
         self.relay = self._errors = None
+        assert self.asked is not None
         try:
-            if self.inlet.operation == "count_tokens":
-                self._count_tokens(lane)
+            route = self._route = self._served.route(self.inlet, step.lane)
+            if route.to is None:
+                self._estimate(route)
                 return
-            assert self.asked is not None
-            self._way = self.gateway.passage(self.inlet, self._registration, lane)
-            message = outgoing(self._way, self.request.body, self.asked.members)
+            message = self._message = outgoing(route.way, self.request.body, self.asked.members)
         except ParleyError as error:
             self._release()
             self._refuse(error.failure)
             return
-        self._send(lane, "chat", message, fresh=step.fresh)
+        self._send(route, route.to, message, fresh=step.fresh)
 
-    def _send(self, lane: Lane, operation: str, message: Outgoing, *, fresh: bool = False) -> None:
-        gateway, way = self.gateway, self._way
-        self._message = message
-        self._lane_head = head = gateway.lane_head(lane, operation)
-        lines = heads.upward(head, self.request, verbatim=way.verbatim, stream=self._streams())
-        if message.headers:
-            lines += heads.added(message.headers, head)
-        limits = lane.provider.timeouts
-        now = self._call_at = gateway.clock.now()
-        assert self.course is not None
-        call = Call(
-            method=b"POST",
-            origin=head.origin,
-            target=head.path,
-            head=lines,
-            body=message.body,
-            connect=limits.connect,
-            first_byte=limits.first_byte,
-            idle=limits.idle,
-            total=max(0.001, self.course.deadline - now),
-            fresh=fresh,
-        )
-        self._flight = gateway.upstreams[lane.provider.transport].send(call, self)
+    def _send(self, route: Route, to: Destination, message: Outgoing, *, fresh: bool) -> None:
+        request, course = self.request, self.course
+        assert course is not None
+        head = route.asks[self._stream] + request.id.encode() + b"\r\n"
+        if route.way.verbatim:
+            head += heads.passed_on(request.headers, route.named)
+        else:
+            head += heads.traced(request.headers)
+            head += heads.added(message.headers, route.named) if message.headers else b""
+        now = self._call_at = self.gateway.clock.now()
+        call = Call(to, head, message.body, max(0.001, course.deadline - now), fresh)
+        self._flight = route.upstream.send(call, self)
         if self._paused:
             self._flight.pause()
 
-    def _count_tokens(self, lane: Lane) -> None:
-        """Ask the provider where it can count on this wire, else estimate and say so."""
-        assert self.asked is not None
-        bare = Registration(model=self.asked.model, targets=(lane.target,), endpoint="count_tokens")
-        self._way = self.gateway.passage(self.inlet, bare, lane)
-        if self._way.verbatim and "count_tokens" in lane.provider.paths:
-            self._send(lane, "count_tokens", outgoing(self._way, self.request.body, self.asked.members))
-        else:
-            self._estimate(lane)
-
-    def _estimate(self, lane: Lane) -> None:
+    def _estimate(self, route: Route) -> None:
+        """Count tokens ourselves, and say so where it is a guess."""
         count = self.inlet.wire.count
         assert count is not None
-        exact = lane.provider.quirks.options.get("count") == "words"
+        exact = route.way.provider.quirks.options.get("count") == "words"
         answer = count(jsontext.whole(self.request.body), words if exact else estimate)
         self._head = b"" if exact else b"x-parley-usage: estimated\r\n"
-        self._lane_head = self.gateway.lane_head(lane, "chat")
         self._answer(answer)
 
     def _refused_by_provider(self, failure: Failure) -> None:
         """A provider that turns out not to count tokens leaves us to estimate; anything else is a failed try."""
         if self.inlet.operation == "count_tokens" and failure.http_status in (404, 405, 501):
-            assert self.lane is not None
-            self._estimate(self.lane)
+            assert self._route is not None
+            self._estimate(self._route)
         else:
             self.failed(failure)
 
     # Answers
 
     def _accept(self, headers: Headers) -> None:
-        kind = b"application/json"
-        for name, value in headers:
-            if name == b"content-type":
-                kind = value.lower()
+        kind = heads.content_type(headers)
         events = kind.startswith(b"text/event-stream")
         if not events and b"json" not in kind:
             message = "the provider answered with something that is neither JSON nor an event stream"
             self._broken(Failure("upstream_bad_response", message, detail="bad_content_type"))
             return
-        way = self._way
-        self._head = heads.downward(headers) if way.inlet is way.outlet else b""
+        assert self._route is not None
+        way = self._route.way
+        if way.inlet is way.outlet:
+            self._head = heads.downward(headers)
         if self.inlet.operation != "chat":
             self.relay = Asis()
         else:
-            self.relay = relay(way, self._reply, streams=self._streams(), events=events)
+            self.relay = relay(way, self._reply, streams=self._stream, events=events)
 
     def _reply(self) -> Reply:
-        assert self.lane is not None
+        assert self._route is not None
+        way = self._route.way
         return Reply(
-            model=self.lane.target.model,
+            model=way.target.model,
             id=self.request.id,
             created=int(self.gateway.wall()),
             include_usage=self._message.include_usage,
-            wire=self._way.outlet.name,
+            wire=way.outlet.name,
         )
 
     def _deliver(self, carrier: Relay, out: bytes) -> None:
@@ -398,10 +376,12 @@ class Job:
         self._end("error", failure.log_kind, "pre")
 
     def _told(self) -> bytes:
-        if self.lane is None or self.course is None:
-            return heads.identified(self.request.id)
-        head = self.gateway.lane_head(self.lane, "chat")
-        return heads.told(self.request.id, head, self.course.attempts, self._message.dropped)
+        """What every inference answer says of itself."""
+        lines = heads.identified(self.request.id)
+        if self._route is None or self.course is None:
+            return lines
+        lines += b"%b%d\r\n" % (self._route.answering, self.course.attempts)
+        return lines + heads.dropped(self._message.dropped) if self._message.dropped else lines
 
     # The end
 

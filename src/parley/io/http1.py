@@ -14,11 +14,11 @@ from typing import Any, Protocol
 import httptools
 
 from parley.failure import Failure
-from parley.ports import Call, Headers, Sink
+from parley.ports import Call, Flight, Headers, Sink
 
 MAX_INFORMATIONAL = 16
 MAX_DECODED_RATIO = 200
-_FRAMED = frozenset({b"content-length", b"transfer-encoding"})
+_FRAMING = frozenset({b"content-length", b"transfer-encoding", b"content-encoding"})
 _CODINGS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
 
 
@@ -36,12 +36,15 @@ class Owner(Protocol):
 
 
 class Connection(asyncio.Protocol):
-    """See the module. ``begin`` starts a call; it must not be called while one is under way."""
+    """See the module. ``begin`` starts a call; it must not be called while one is under way.
+
+    It is the Flight of that call; ``again`` is the call's second flight where the connection was stale.
+    """
 
     __slots__ = (
-        "_answered", "_coding", "_ends_at_eof", "_head_bytes", "_headers", "_informational", "_now", "_parser",
-        "_paused", "_whole", "call", "deadline", "idle_since", "last_byte", "origin", "owner", "served", "sink",
-        "started", "ticket", "transport",
+        "_answered", "_coding", "_framed", "_head_bytes", "_headers", "_informational", "_now", "_parser", "_paused",
+        "_whole", "again", "call", "deadline", "idle_since", "last_byte", "origin", "owner", "served", "sink",
+        "started", "transport",
     )  # fmt: skip
 
     def __init__(self, owner: Owner, origin: str, now: Callable[[], float]) -> None:
@@ -49,12 +52,12 @@ class Connection(asyncio.Protocol):
         self.origin = origin
         self._now = now
         self.transport: Any = None
-        self.ticket: Any = None
+        self.again: Flight | None = None
         self.sink: Sink | None = None
         self.call: Call | None = None
         self.served = 0
         self.started = self.last_byte = self.idle_since = self.deadline = 0.0
-        self._answered = self._paused = self._ends_at_eof = self._whole = False
+        self._answered = self._paused = self._framed = self._whole = False
         self._head_bytes = self._informational = 0
         self._coding: Any = None
         self._headers: Headers = []
@@ -62,12 +65,15 @@ class Connection(asyncio.Protocol):
 
     # The pool's side
 
-    def begin(self, call: Call, sink: Sink, message: tuple[bytes | memoryview, ...], now: float) -> None:
-        """Send the request and hear the answer for ``sink``. ``now`` is monotonic seconds."""
-        self.call, self.sink = call, sink
-        self.started = self.last_byte = now
-        self.deadline = now + call.first_byte
-        self._answered = self._whole = False
+    def begin(self, call: Call, sink: Sink, message: tuple[bytes | memoryview, ...], since: float) -> None:
+        """Send the request and hear the answer for ``sink``. ``since`` (monotonic) is when the call was made."""
+        self.call = call
+        self.sink = sink
+        self.started = since
+        self.last_byte = now = self._now()
+        self.deadline = now + call.to.first_byte
+        self._answered = self._whole = self._framed = False
+        self._coding = None
         self._head_bytes = self._informational = 0
         if len(message) == 1:
             self.transport.write(message[0])
@@ -76,18 +82,25 @@ class Connection(asyncio.Protocol):
 
     def cancel(self) -> None:
         """Forget the sink and close at once; what was requested stops upstream."""
-        self.sink = self.call = None
-        self._discard()
+        if self.again is not None:
+            self.again.cancel()
+        elif self.call is not None:
+            self.sink = self.call = None
+            self._discard()
 
     def pause(self) -> None:
         """Read no more until resume."""
-        if not self._paused and self.transport is not None:
+        if self.again is not None:
+            self.again.pause()
+        elif not self._paused and self.call is not None:
             self._paused = True
             self.transport.pause_reading()
 
     def resume(self) -> None:
         """Read on."""
-        if self._paused:
+        if self.again is not None:
+            self.again.resume()
+        elif self._paused:
             self._paused = False
             self.transport.resume_reading()
 
@@ -102,7 +115,7 @@ class Connection(asyncio.Protocol):
             if now >= self.deadline:
                 message = "the provider did not begin to answer in time"
                 self.fail(Failure("upstream_timeout", message, detail="first_byte_timeout"))
-        elif now - self.last_byte >= call.idle and not self._paused:
+        elif now - self.last_byte >= call.to.idle and not self._paused:
             self.fail(Failure("upstream_timeout", "the provider stopped sending", detail="idle_timeout"))
 
     def fail(self, failure: Failure) -> None:
@@ -127,9 +140,10 @@ class Connection(asyncio.Protocol):
             return
         if not self._answered:
             self._head_bytes += len(data)
-            if self._head_bytes > call.max_head and self._headers_too_long(data):
+            if self._head_bytes > call.to.max_head and self._headers_too_long(data):
                 self.fail(_bad_http("the provider's headers are too large"))
                 return
+        self.last_byte = self._now()
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -152,7 +166,7 @@ class Connection(asyncio.Protocol):
         self.owner.gone(self)
         if sink is None or call is None:
             return
-        if self._answered and self._ends_at_eof and exc is None:
+        if self._answered and not self._framed and exc is None:
             sink.done()
         elif self._answered:
             detail = "reset" if exc else "incomplete_chunked"
@@ -174,8 +188,14 @@ class Connection(asyncio.Protocol):
             self._discard()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Collect one header."""
-        self._headers.append((name.lower(), value))
+        """Collect one header; those that say how the body comes are noted."""
+        name = name.lower()
+        self._headers.append((name, value))
+        if name in _FRAMING:
+            if name != b"content-encoding":
+                self._framed = True
+            elif value.lower() != b"identity":
+                self._coding = value.strip().lower()
 
     def on_headers_complete(self) -> None:
         """Hand over the head, unless it is informational (1xx)."""
@@ -183,17 +203,8 @@ class Connection(asyncio.Protocol):
         if status < 200 or self.sink is None:
             return
         self._answered = True
-        coding = b""
-        self._ends_at_eof = True
-        for name, value in self._headers:
-            if name in _FRAMED:
-                self._ends_at_eof = False
-            elif name == b"content-encoding":
-                coding = value.strip().lower()
-        self._coding = None
-        if coding and coding != b"identity" and not self._decode_with(coding):
+        if self._coding is not None and not self._decode_with(self._coding):
             return
-        self.last_byte = self._now()
         self.sink.head(status, self._headers)
 
     def on_body(self, data: bytes) -> None:
@@ -201,7 +212,6 @@ class Connection(asyncio.Protocol):
         sink = self.sink
         if sink is None:
             return
-        self.last_byte = self._now()
         if self._coding is not None:
             plain = self._decompressed(data)
             if plain is None:
@@ -247,7 +257,7 @@ class Connection(asyncio.Protocol):
 
     def _headers_too_long(self, data: bytes) -> bool:
         """Whether the limit was passed inside the head (not by content that came with it)."""
-        return b"\r\n\r\n" not in data[: (self.call.max_head if self.call else 0)]
+        return b"\r\n\r\n" not in data[: (self.call.to.max_head if self.call else 0)]
 
     def _decode_with(self, coding: bytes) -> bool:
         if coding not in _CODINGS:

@@ -92,7 +92,7 @@ class _Flight:
 
     async def _talk(self) -> None:
         call = self._call
-        response = await self._within(self._request(), call.connect + call.first_byte, "first_byte_timeout")
+        response = await self._within(self._request(), call.to.connect + call.to.first_byte, "first_byte_timeout")
         try:
             headers = [(name.lower(), value) for name, value in response.raw_headers]
             if self._sink is not None:
@@ -100,7 +100,7 @@ class _Flight:
                 self._sink.head(response.status, [pair for pair in headers if pair[0] != b"content-encoding"])
             while True:
                 await self._flowing.wait()
-                piece = await self._within(response.content.readany(), call.idle, "idle_timeout")
+                piece = await self._within(response.content.readany(), call.to.idle, "idle_timeout")
                 if not piece or self._sink is None:
                     return
                 self._sink.body(piece)
@@ -116,10 +116,10 @@ class _Flight:
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, _, value in lines]
         from yarl import URL
 
-        limits = aiohttp.ClientTimeout(total=None, sock_connect=call.connect)
+        limits = aiohttp.ClientTimeout(total=None, sock_connect=call.to.connect)
         return await self._session.request(
-            call.method.decode(),
-            URL(call.origin + call.target.decode(), encoded=True),
+            call.to.method.decode(),
+            URL(call.to.origin + call.to.path.decode(), encoded=True),
             headers=headers,
             data=b"".join(call.body),
             allow_redirects=False,

@@ -13,10 +13,11 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from parley.failure import Failure
-from parley.ports import Call
+from parley.ports import Call, Destination
 
 Message = tuple[bytes | memoryview, ...]
 _JOIN_BELOW = 64 * 1024
+_REMEMBERED = 4096
 
 
 class Address(NamedTuple):
@@ -44,28 +45,39 @@ class Opener:
         self._loop = loop
         self._proxies = dict(_environment() if proxies is None else proxies)
         self._addresses: dict[str, Address] = {}
+        self._starts: dict[Destination, bytes] = {}
         self._context: ssl.SSLContext | None = None
 
     def message(self, call: Call) -> Message:
         """The request as parts; small ones as a single part, so that they leave in one packet."""
-        address = self._address(call.origin)
-        length = sum(map(len, call.body))
-        target, extra = call.target, b""
-        if address.proxy is not None and not address.tls:
-            target = call.origin.encode() + target
-            extra = _authorization(address.proxy)
-        head = b"%b %b HTTP/1.1\r\nhost: %b\r\n%b%bcontent-length: %d\r\n\r\n" % (
-            call.method, target, address.host_header, extra, call.head, length,
-        )  # fmt: skip
+        start = self._starts.get(call.to)
+        if start is None:
+            start = self._start(call.to)
+        body = call.body
+        length = len(body[0]) if len(body) == 1 else sum(map(len, body))
+        head = b"%b%bcontent-length: %d\r\n\r\n" % (start, call.head, length)
         if length < _JOIN_BELOW:
-            return (b"".join((head, *call.body)),)
-        return (head, *call.body)
+            return (b"".join((head, *body)),)
+        return (head, *body)
+
+    def _start(self, to: Destination) -> bytes:
+        """Request line and Host: the same for every call to a destination."""
+        address = self._address(to.origin)
+        target, extra = to.path, b""
+        if address.proxy is not None and not address.tls:
+            target = to.origin.encode() + target
+            extra = _authorization(address.proxy)
+        start = b"%b %b HTTP/1.1\r\nhost: %b\r\n%b" % (to.method, target, address.host_header, extra)
+        if len(self._starts) >= _REMEMBERED:
+            self._starts.clear()
+        self._starts[to] = start
+        return start
 
     async def open(self, call: Call, protocol: asyncio.Protocol) -> Failure | None:
         """Connect ``protocol`` within the connect limit; the failure if that was not possible."""
         try:
-            async with asyncio.timeout(call.connect):
-                await self._connect(self._address(call.origin), protocol)
+            async with asyncio.timeout(call.to.connect):
+                await self._connect(self._address(call.to.origin), protocol)
         except TimeoutError:
             return Failure(
                 "upstream_connect_timeout", "the provider could not be reached in time", detail="connect_timeout"

@@ -21,14 +21,14 @@ MAX_WAITING = 8192
 
 
 class Ticket:
-    """A call under way as its caller sees it, before and after it has a connection."""
+    """A call that waits for a connection, as its caller sees it before and after it has one."""
 
-    __slots__ = ("call", "connection", "paused", "pool", "sink", "task")
+    __slots__ = ("call", "connection", "made", "paused", "sink", "task")
 
-    def __init__(self, pool: "Pool", call: Call, sink: Sink) -> None:
-        self.pool = pool
+    def __init__(self, call: Call, sink: Sink, made: float) -> None:
         self.call = call
         self.sink: Sink | None = sink
+        self.made = made
         self.connection: Connection | None = None
         self.task: asyncio.Task[None] | None = None
         self.paused = False
@@ -36,8 +36,8 @@ class Ticket:
     def cancel(self) -> None:
         """Stop at once."""
         self.sink = None
-        connection = self.connection
-        if connection is not None and connection.call is self.call:
+        connection = self._mine()
+        if connection is not None:
             connection.cancel()
         elif self.task is not None:
             self.task.cancel()
@@ -45,14 +45,23 @@ class Ticket:
     def pause(self) -> None:
         """Stop reading from upstream."""
         self.paused = True
-        if self.connection is not None and self.connection.call is self.call:
-            self.connection.pause()
+        connection = self._mine()
+        if connection is not None:
+            connection.pause()
 
     def resume(self) -> None:
         """Read on."""
         self.paused = False
-        if self.connection is not None and self.connection.call is self.call:
-            self.connection.resume()
+        connection = self._mine()
+        if connection is not None:
+            connection.resume()
+
+    def _mine(self) -> Connection | None:
+        """The connection while it carries this call, or a second flight of it."""
+        connection = self.connection
+        if connection is not None and (connection.call is self.call or connection.again is not None):
+            return connection
+        return None
 
 
 class Origin:
@@ -88,15 +97,19 @@ class Pool:
 
     def send(self, call: Call, sink: Sink) -> Flight:
         """Start a call on an idle connection, or open one."""
-        ticket = Ticket(self, call, sink)
-        origin = self._origins.get(call.origin)
+        origin = self._origins.get(call.to.origin)
         if origin is None:
-            origin = self._origins[call.origin] = Origin()
-        connection = None if call.fresh else self._idle(origin)
-        if connection is not None:
-            self._begin(connection, ticket)
-        else:
-            self._open_or_wait(origin, ticket)
+            origin = self._origins[call.to.origin] = Origin()
+        now = self._loop.time()
+        idle = origin.idle
+        while idle and not call.fresh:
+            connection = idle.pop()
+            if now - connection.idle_since < IDLE_SECONDS and not connection.transport.is_closing():
+                self._begin(connection, call, sink, now)
+                return connection
+            connection.transport.abort()
+        ticket = Ticket(call, sink, now)
+        self._open_or_wait(origin, ticket)
         return ticket
 
     def close(self) -> None:
@@ -116,13 +129,13 @@ class Pool:
         """Keep it for the next call, or hand it to one that waits."""
         self._busy.discard(connection)
         origin = self._origins[connection.origin]
-        ticket = self._next_waiting(origin)
+        ticket = self._next_waiting(origin) if origin.waiting else None
         if ticket is not None:
-            self._begin(connection, ticket)
+            self._begin_ticket(connection, ticket)
         elif self._closed:
             connection.transport.abort()
         else:
-            connection.idle_since = self._loop.time()
+            connection.idle_since = connection.last_byte
             origin.idle.append(connection)
 
     def gone(self, connection: Connection) -> None:
@@ -138,33 +151,26 @@ class Pool:
 
     def stale(self, connection: Connection, call: Call, sink: Sink) -> bool:
         """Send the call again on a fresh connection (fault contract U10)."""
-        ticket: Ticket = connection.ticket
-        if ticket.sink is not sink or self._closed:
+        if self._closed:
             return False
-        self._on_stale(call.origin)
-        ticket.connection = None
-        self._open_or_wait(self._origins[call.origin], ticket)
+        self._on_stale(call.to.origin)
+        connection.again = ticket = Ticket(call, sink, connection.started)
+        self._open_or_wait(self._origins[call.to.origin], ticket)
         return True
 
     # Inside
 
-    def _idle(self, origin: Origin) -> Connection | None:
-        while origin.idle:
-            connection = origin.idle.pop()
-            if not connection.transport.is_closing() and self._loop.time() - connection.idle_since < IDLE_SECONDS:
-                return connection
-            connection.transport.abort()
-        return None
-
-    def _begin(self, connection: Connection, ticket: Ticket) -> None:
-        assert ticket.sink is not None
-        ticket.connection = connection
-        ticket.task = None
-        connection.ticket = ticket
+    def _begin(self, connection: Connection, call: Call, sink: Sink, since: float) -> None:
         self._busy.add(connection)
         if self._timer is None:
             self._timer = self._loop.call_later(SWEEP_SECONDS, self._sweep)
-        connection.begin(ticket.call, ticket.sink, self._opener.message(ticket.call), self._loop.time())
+        connection.begin(call, sink, self._opener.message(call), since)
+
+    def _begin_ticket(self, connection: Connection, ticket: Ticket) -> None:
+        assert ticket.sink is not None
+        ticket.connection = connection
+        ticket.task = None
+        self._begin(connection, ticket.call, ticket.sink, ticket.made)
         if ticket.paused:
             connection.pause()
 
@@ -180,7 +186,7 @@ class Pool:
     async def _open(self, origin: Origin, ticket: Ticket) -> None:
         """Open a connection for a ticket; whatever happens, the origin's count stays right."""
         call = ticket.call
-        connection = Connection(self, call.origin, self._loop.time)
+        connection = Connection(self, call.to.origin, self._loop.time)
         try:
             failure = await self._opener.open(call, connection)
         except asyncio.CancelledError:
@@ -193,7 +199,7 @@ class Pool:
             self._drop(connection, origin)
             self._refuse(ticket, Failure("upstream_closed", "the provider closed the connection", detail="reset"))
         else:
-            self._begin(connection, ticket)
+            self._begin_ticket(connection, ticket)
 
     def _drop(self, connection: Connection, origin: Origin) -> None:
         if connection.transport is not None:

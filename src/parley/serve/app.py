@@ -12,7 +12,6 @@ from parley import __version__
 from parley.failure import Failure, ParleyError
 from parley.serve.house import House
 from parley.serve.metrics import exposition
-from parley.settings import Registration
 from parley.wire import Wire, listing, load
 from parley.wire.inlets import openai_prefixes
 
@@ -77,7 +76,7 @@ class Pages:
     async def model(self, request: Request) -> Response:
         """One of them; names may contain slashes, encoded or not."""
         name = unquote(request.path_params["model"])
-        if self._house.gateway.find("chat", name) is None:
+        if self._house.gateway.find(name) is None:
             return self._error(request, Failure("model_not_found", f"no model {name[:200]!r}", param="model"))
         entry = self._entry(name)
         shape: Callable[[listing.Listed], bytes] = (
@@ -121,8 +120,8 @@ class Pages:
         return tuple(self._entry(name) for name in dict.fromkeys(name for _, name in registrations))
 
     def _entry(self, name: str) -> listing.Listed:
-        found: Registration | None = self._house.gateway.find("chat", name)
-        owner = found.targets[0].provider if found else "parley"
+        found = self._house.gateway.settings.find("chat", name)
+        owner = found.targets[0].provider if found and found.targets else "parley"
         return listing.Listed(id=name, created=self._started, owner=owner)
 
 

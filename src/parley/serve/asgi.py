@@ -52,15 +52,13 @@ class Shell:
             return edge.DRAINING
         query = scope.get("query_string") or b""
         target = path + b"?" + query if query else path
-        if edge.head_size(target, headers) > house.limits.header:
+        if len(headers) > edge.MAX_HEADERS or edge.head_size(target, headers) > house.limits.header:
             return edge.HEADERS
-        refusal = house.door.head(scope.get("http_version", "1.1"), headers)
+        noted, twice = edge.noted_of(headers)
+        refusal = house.door.head(scope.get("http_version", "1.1"), noted, twice=twice)
         if refusal is None and path not in house.inlets:
             refusal = edge.path_refusal(target)
-        length = edge.length_of(headers)
-        if refusal is None and length is not None and length > house.limits.body:
-            refusal = edge.too_large(house.limits.body)
-        return refusal
+        return refusal or edge.length_refusal(noted, house.limits.body)
 
     async def _refuse(self, send: Send, path: bytes, refusal: Refusal) -> None:
         request_id = self._house.gateway.request_id(None)
@@ -85,7 +83,7 @@ class Shell:
         headers: Headers = list(scope["headers"])
         given = next((value for name, value in headers if name == b"x-request-id"), None)
         caller = AsgiCaller()
-        request = Request(path, headers, body, house.gateway.request_id(given))
+        request = Request(headers, body, house.gateway.request_id(given))
         job = house.gateway.begin(inlet, request, caller)
         await self._answer(job, caller, receive, send)
 

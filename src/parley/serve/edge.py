@@ -4,7 +4,7 @@ No server does these by itself. Sources: RFC 9112 sections 3 and 6, RFC 9110 sec
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from msgspec import Struct
 
@@ -13,6 +13,8 @@ from parley.ports import Headers
 from parley.settings import Settings
 
 MAX_HEADERS = 100
+# What is looked at in a head; none of these may come twice.
+NOTED = frozenset({b"host", b"origin", b"content-length", b"expect", b"x-request-id"})
 _HOST = re.compile(rb"(\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9_][A-Za-z0-9_.-]{0,252})(?::\d{1,5})?")
 _ADDRESS = re.compile(rb"\[.*\]|\d{1,3}(\.\d{1,3}){3}")
 _ORIGIN = re.compile(rb"[a-z][a-z0-9+.-]*://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+)(?::\d{1,5})?")
@@ -66,23 +68,14 @@ class Door:
         self._any = settings.public and not settings.hosts
         self._passed: set[bytes] = set()
 
-    def head(self, version: str, headers: Headers) -> Refusal | None:
-        """Host and Origin; where several say who is meant, nobody is."""
-        if len(headers) > MAX_HEADERS:
-            return HEADERS
-        host = origin = None
-        for name, value in headers:
-            if name == b"host":
-                if host is not None:
-                    return _BAD_HOST
-                host = value
-            elif name == b"origin":
-                origin = value
-        if host is None:
-            return None if version == "1.0" else _BAD_HOST
+    def head(self, version: str, noted: Mapping[bytes, bytes], *, twice: bool) -> Refusal | None:
+        """Host and Origin among the noted headers; where one came ``twice``, nobody is meant."""
+        host = noted.get(b"host")
+        if host is None or twice:
+            return None if version == "1.0" and not twice else _BAD_HOST
         refusal = None if host in self._passed else self._host(host)
-        if refusal is None and origin is not None:
-            refusal = self._origin(origin, host)
+        if refusal is None and b"origin" in noted:
+            refusal = self._origin(noted[b"origin"], host)
         return refusal
 
     def _host(self, host: bytes) -> Refusal | None:
@@ -121,9 +114,14 @@ def head_size(url: bytes, headers: Headers) -> int:
     return len(url) + sum(len(name) + len(value) + 4 for name, value in headers)
 
 
-def length_of(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
-    """The announced body length, None where there is none."""
-    for name, value in headers:
-        if name == b"content-length":
-            return int(value)
-    return None
+def noted_of(headers: Headers) -> tuple[dict[bytes, bytes], bool]:
+    """The NOTED headers, and whether one of them came twice."""
+    pairs = [(name, value) for name, value in headers if name in NOTED]
+    found = dict(pairs)
+    return found, len(found) != len(pairs)
+
+
+def length_refusal(noted: Mapping[bytes, bytes], limit: int) -> Refusal | None:
+    """A body that announces itself as too large."""
+    length = noted.get(b"content-length")
+    return too_large(limit) if length is not None and int(length) > limit else None

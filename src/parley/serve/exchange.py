@@ -3,7 +3,6 @@
 Writes HTTP/1.1 itself: one packet for a whole answer, one chunk per piece of a stream.
 """
 
-import asyncio
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -18,43 +17,49 @@ HALF_CLOSE_SECONDS = 0.5
 STATUS = {status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus}
 STATUS[529] = b"HTTP/1.1 529 Overloaded\r\n"
 CLOSE = b"connection: close\r\n"
+_LENGTH_AND_CLOSE = b"content-length: %d\r\n" + CLOSE + b"\r\n"
 
 
 class Exchange:
-    """See the module. ``response_complete``, ``disconnected``, ``message_event`` are uvicorn's names."""
+    """See the module. ``response_complete``, ``disconnected``, ``message_event`` are uvicorn's names.
 
-    __slots__ = (
-        "_old", "began", "disconnected", "headers", "inlet", "job", "keep_alive", "message_event", "more_body", "parts",
-        "path", "protocol", "request_id", "response_complete", "size", "started",
-    )  # fmt: skip
+    Defaults stand in the class: a request sets only what it uses.
+    """
 
-    def __init__(self, protocol: "HotProtocol", inlet: Inlet, path: bytes, headers: Headers, *, version: str) -> None:
+    began = 0.0
+    keep_alive = True
+    more_body = True
+    response_complete = False
+    disconnected = False
+    job: Job | None = None
+    _old = False
+
+    def __init__(self, protocol: "HotProtocol", inlet: Inlet, headers: Headers, given_id: bytes | None) -> None:
         self.protocol = protocol
         self.inlet = inlet
-        self.path = path
         self.headers = headers
+        self.given_id = given_id
         self.parts: list[bytes] = []
-        self.size = 0
-        self.more_body = True
-        self.job: Job | None = None
-        self.began = 0.0
-        self.keep_alive = True
-        self.started = self.response_complete = self.disconnected = False
-        self.message_event = _NOBODY_WAITS
-        self.request_id = ""
-        self._old = version == "1.0"
+
+    @property
+    def message_event(self) -> "_Nobody":
+        """What uvicorn sets for cycles that wait in a task."""
+        return _NOBODY_WAITS
+
+    def speak_old(self) -> None:
+        """The caller speaks HTTP/1.0: no chunks, and the connection closes."""
+        self._old = True
+        self.keep_alive = False
 
     def begin(self) -> None:
         """The body is whole and it is this request's turn."""
         protocol = self.protocol
         self.began = protocol.loop.time()
         gateway = protocol.house.gateway
-        given = next((value for name, value in self.headers if name == b"x-request-id"), None)
-        self.request_id = gateway.request_id(given)
         parts = self.parts
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         self.parts = []
-        job = gateway.begin(self.inlet, Request(self.path, self.headers, body, self.request_id), self)
+        job = gateway.begin(self.inlet, Request(self.headers, body, gateway.request_id(self.given_id)), self)
         if not self.response_complete:
             self.job = job
 
@@ -84,9 +89,9 @@ class Exchange:
         protocol = self.protocol
         if self.disconnected:
             return
-        if protocol.house.draining or self._old:
+        if protocol.house.draining:
             self.keep_alive = False
-        framing = b"content-length: %d\r\n" % len(body) + (b"\r\n" if self.keep_alive else CLOSE + b"\r\n")
+        framing = (b"content-length: %d\r\n\r\n" if self.keep_alive else _LENGTH_AND_CLOSE) % len(body)
         protocol.transport.write(b"".join((STATUS[status], protocol.date_lines(), head, framing, body)))
         self._done()
 
@@ -94,8 +99,7 @@ class Exchange:
         """Status and headers of a stream; an HTTP/1.0 caller reads until the connection closes."""
         if self.disconnected:
             return
-        self.started = True
-        if self._old or self.protocol.house.draining:
+        if self.protocol.house.draining:
             self.keep_alive = False
         framing = b"" if self._old else b"transfer-encoding: chunked\r\n"
         last = b"\r\n" if self.keep_alive else CLOSE + b"\r\n"
@@ -128,8 +132,8 @@ class Exchange:
         self.protocol.exchange_done(self)
 
 
-class _Nobody(asyncio.Event):
-    """Set by uvicorn's protocol for cycles that wait in a task; an Exchange never waits."""
+class _Nobody:
+    """An Exchange never waits."""
 
     def set(self) -> None:
         pass

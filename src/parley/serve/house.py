@@ -7,7 +7,7 @@ from typing import Protocol
 from parley.gateway import Gateway
 from parley.serve.edge import Door, Refusal
 from parley.wire import Wire, load
-from parley.wire.inlets import Inlet, inlets
+from parley.wire.inlets import Inlet, dialect_of, inlets
 
 SWEEP_SECONDS = 0.25
 
@@ -20,7 +20,7 @@ class Watched(Protocol):
 
 
 class House:
-    """One per event loop. ``watched`` are connections that owe us the rest of a request."""
+    """One per event loop. ``watched`` are its connections; ``now`` is monotonic time as of the last sweep."""
 
     def __init__(self, gateway: Gateway, loop: asyncio.AbstractEventLoop) -> None:
         self.gateway = gateway
@@ -29,6 +29,7 @@ class House:
         self.inlets: Mapping[bytes, Inlet] = inlets()
         self.loop = loop
         self.draining = False
+        self.now = loop.time()
         self.watched: set[Watched] = set()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -36,10 +37,11 @@ class House:
         """Look at it until ``unwatch``."""
         self.watched.add(connection)
         if self._timer is None:
+            self.now = self.loop.time()
             self._timer = self.loop.call_later(SWEEP_SECONDS, self._sweep)
 
     def unwatch(self, connection: Watched) -> None:
-        """It owes nothing any more."""
+        """It is gone."""
         self.watched.discard(connection)
 
     def refused(self, path: bytes, refusal: Refusal, request_id: str) -> tuple[int, bytes]:
@@ -50,12 +52,10 @@ class House:
     def wire_of(self, path: bytes) -> Wire:
         """The dialect whose error shape a path's callers read."""
         inlet = self.inlets.get(path)
-        if inlet is not None:
-            return inlet.wire
-        return load("anthropic" if path.startswith(b"/anthropic") else "openai_chat")
+        return inlet.wire if inlet is not None else load(dialect_of(path))
 
     def _sweep(self) -> None:
-        now = self.loop.time()
+        self.now = now = self.loop.time()
         for connection in tuple(self.watched):
             connection.overdue(now)
         self._timer = self.loop.call_later(SWEEP_SECONDS, self._sweep) if self.watched else None

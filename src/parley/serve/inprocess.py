@@ -25,7 +25,7 @@ async def ask(settings: Settings, path: bytes, body: bytes) -> Answer:
     loop = asyncio.get_running_loop()
     gateway = gateway_for(settings, loop, lambda line: None)
     caller = AsgiCaller()
-    job = gateway.begin(inlets()[path], Request(path, [], body, gateway.request_id(None)), caller)
+    job = gateway.begin(inlets()[path], Request([], body, gateway.request_id(None)), caller)
     messages = caller.messages()
     head = await anext(messages)
 

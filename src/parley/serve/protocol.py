@@ -17,6 +17,7 @@ from parley.serve.exchange import CLOSE, STATUS, Exchange
 from parley.serve.house import House
 
 IDLE_SECONDS = 75.0
+_FOREVER = float("inf")
 LINGER_SECONDS = 1.0
 LINGER_BYTES = 65536
 _HOOKS = (
@@ -40,6 +41,8 @@ class HotProtocol(HttpToolsProtocol):
         self.parser = httptools.HttpRequestParser(self)
         self.house = house
         self._running: Exchange | None = None
+        self._noted: dict[bytes, bytes] = {}
+        self._twice = False
         self._owed: Refusal | None = None
         self._deadline = 0.0
         self._message_bytes = self._body_bytes = self._discarded = 0
@@ -52,6 +55,7 @@ class HotProtocol(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         """Count it; the first byte is due within the header time."""
         super().connection_made(transport)
+        self.house.watch(self)
         self._expect(edge.HEADER_TIME, self.house.limits.header_time)
         if len(self.connections) > self.house.limits.connections:
             self.house.gateway.metrics.count("parley_shed_total", "connections")
@@ -115,6 +119,8 @@ class HotProtocol(HttpToolsProtocol):
         """A request begins. What only ASGI needs is made when ASGI gets it."""
         self.url = b""
         self.headers = []
+        self._noted = {}
+        self._twice = False
         self._body_bytes = 0
         self._in_head = True
         if self._owed is not edge.HEADER_TIME:
@@ -122,27 +128,32 @@ class HotProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Collect one header."""
-        self.headers.append((name.lower(), value))
+        name = name.lower()
+        self.headers.append((name, value))
+        if name in edge.NOTED:
+            self._twice = self._twice or name in self._noted
+            self._noted[name] = value
 
     def on_headers_complete(self) -> None:
         """Check the head; then it is ours, or ASGI's."""
         self._in_head = False
         if self._closing:
             return
-        refusal = self._head_refusal()
+        path = self.url if b"?" not in self.url else self.url.partition(b"?")[0]
+        refusal = self._head_refusal(path)
         if refusal is not None:
             self._refuse(refusal)
             return
-        self._owed = edge.BODY_TIME
-        self._deadline = self.loop.time() + self.house.limits.body_time
-        path = self.url.partition(b"?")[0]
-        inlet = self.house.inlets.get(path) if self.parser.get_method() == b"POST" else None
-        if inlet is None:
+        self._expect(edge.BODY_TIME, self.house.limits.body_time)
+        inlet = self.house.inlets.get(path)
+        if inlet is None or self.parser.get_method() != b"POST":
             self._hand_to_asgi()
             return
-        version = self.parser.get_http_version()
-        exchange = Exchange(self, inlet, path, self.headers, version=version)
-        exchange.keep_alive = version != "1.0" and self.parser.should_keep_alive()
+        exchange = Exchange(self, inlet, self.headers, self._noted.get(b"x-request-id"))
+        if self.parser.get_http_version() == "1.0":
+            exchange.speak_old()
+        else:
+            exchange.keep_alive = self.parser.should_keep_alive()
         self._take(exchange)
 
     def on_body(self, data: bytes) -> None:
@@ -164,8 +175,8 @@ class HotProtocol(HttpToolsProtocol):
         if self._closing:
             return
         self._owed = None
+        self._deadline = _FOREVER
         self._message_bytes = 0
-        self.house.unwatch(self)
         cycle: Any = self.cycle
         if not isinstance(cycle, Exchange):
             super().on_message_complete()
@@ -193,8 +204,8 @@ class HotProtocol(HttpToolsProtocol):
         if self._closing:
             self._linger()
             return
-        self.flow.resume_reading()
         if self.pipeline:
+            self.flow.resume_reading()
             self._next_in_line()
         elif self._owed is None:
             self._expect(_IDLE, IDLE_SECONDS)
@@ -212,10 +223,8 @@ class HotProtocol(HttpToolsProtocol):
             return
         owed = self._owed
         if owed is None or self._closing:
-            self.house.unwatch(self)
             self.transport.abort()
         elif owed is _IDLE or (owed is edge.HEADER_TIME and not self._in_head):
-            self.house.unwatch(self)
             self.transport.close()
         else:
             self._refuse(owed)
@@ -230,25 +239,22 @@ class HotProtocol(HttpToolsProtocol):
 
     # Inside
 
-    def _head_refusal(self) -> Refusal | None:
-        house, url = self.house, self.url
-        if house.draining and url not in (b"/livez", b"/readyz"):
+    def _head_refusal(self, path: bytes) -> Refusal | None:
+        house, limit = self.house, self.house.limits.header
+        if house.draining and path not in (b"/livez", b"/readyz"):
             return edge.DRAINING
-        if self._message_bytes > house.limits.header and edge.head_size(url, self.headers) > house.limits.header:
+        if self._message_bytes > limit and edge.head_size(self.url, self.headers) > limit:
             return edge.HEADERS
-        refusal = house.door.head(self.parser.get_http_version(), self.headers)
-        if refusal is None and url not in house.inlets:
-            refusal = edge.path_refusal(url)
-        if refusal is None:
-            length = edge.length_of(self.headers)
-            if length is not None and length > house.limits.body:
-                return edge.too_large(house.limits.body)
-        return refusal
+        if len(self.headers) > edge.MAX_HEADERS:
+            return edge.HEADERS
+        refusal = house.door.head(self.parser.get_http_version(), self._noted, twice=self._twice)
+        if refusal is None and self.url not in house.inlets:
+            refusal = edge.path_refusal(self.url)
+        return refusal or edge.length_refusal(self._noted, house.limits.body)
 
     def _expect(self, owed: Refusal, seconds: float) -> None:
         self._owed = owed
-        self._deadline = self.loop.time() + seconds
-        self.house.watch(self)
+        self._deadline = self.house.now + seconds
 
     def _take(self, exchange: Exchange) -> None:
         """Run it, or queue it behind one that is not answered yet."""
@@ -259,7 +265,7 @@ class HotProtocol(HttpToolsProtocol):
         else:
             self.flow.pause_reading()
             self.pipeline.appendleft((exchange, self.app))  # type: ignore[arg-type]
-        if any(name == b"expect" and value.lower() == b"100-continue" for name, value in self.headers):
+        if self._noted.get(b"expect", b"").lower() == b"100-continue":
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _hand_to_asgi(self) -> None:
@@ -324,8 +330,7 @@ class HotProtocol(HttpToolsProtocol):
         self._closing = True
         self.flow.resume_reading()
         self._owed = None
-        self._deadline = self.loop.time() + LINGER_SECONDS
-        self.house.watch(self)
+        self._deadline = self.house.now + LINGER_SECONDS
         if self.transport.can_write_eof():
             self.transport.write_eof()
         else:

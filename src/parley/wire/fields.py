@@ -1,8 +1,8 @@
 """Reading members of a caller's JSON object: pop what is known, check its type, name the field at fault.
 
 A member is taken out of ``value``; explicit null counts as absent. What is left there afterwards is what the
-reader does not know. Inner objects are copied before they are read, so that only ``value`` itself changes.
-All raise ``invalid_request`` with the field's path.
+reader does not know; a reader therefore works on a copy of its object. All raise ``invalid_request`` with the
+field's path.
 """
 
 from collections.abc import Callable
@@ -62,7 +62,7 @@ def nested(value: dict[str, Any], name: str, read: Callable[[dict[str, Any]], T]
     """The member, an object which must be there, as ``read`` understands it."""
     inner = required(value, name, dict)
     try:
-        return read(inner.copy())
+        return read(inner)
     except ParleyError as error:
         raise at(error, name) from None
 
@@ -74,7 +74,7 @@ def each(values: list[Any], path: str, read: Callable[[dict[str, Any]], T]) -> t
         for value in values:
             if not isinstance(value, dict):
                 raise invalid(f"{path}[{len(found)}] must be an object")
-            found.append(read(value.copy()))
+            found.append(read(value))
     except ParleyError as error:
         raise at(error, f"{path}[{len(found)}]") from None
     return tuple(found)

@@ -11,8 +11,9 @@ from parley.wire import Wire, load
 
 
 class Inlet(Struct, frozen=True):
-    """One operation of one dialect."""
+    """One operation of one dialect; ``number`` tells them apart at the least cost."""
 
+    number: int
     dialect: str
     operation: str
     wire: Wire
@@ -20,9 +21,9 @@ class Inlet(Struct, frozen=True):
 
 def inlets() -> Mapping[bytes, Inlet]:
     """Every path that takes a POST on the hot path."""
-    chat = Inlet("openai", "chat", load("openai_chat"))
-    messages = Inlet("anthropic", "chat", load("anthropic"))
-    count = Inlet("anthropic", "count_tokens", messages.wire)
+    chat = Inlet(0, "openai", "chat", load("openai_chat"))
+    messages = Inlet(1, "anthropic", "chat", load("anthropic"))
+    count = Inlet(2, "anthropic", "count_tokens", messages.wire)
     table: dict[bytes, Inlet] = {}
     for prefix in openai_prefixes():
         table[f"{prefix}/chat/completions".encode()] = chat
@@ -35,3 +36,8 @@ def inlets() -> Mapping[bytes, Inlet]:
 def openai_prefixes() -> tuple[str, ...]:
     """Where the OpenAI surface is found."""
     return ("/v1", "", "/v1/v1", "/openai/v1", "/openai", "/openai/v1/v1")
+
+
+def dialect_of(path: bytes) -> str:
+    """The wire whose error shape suits a path that is no inlet."""
+    return "anthropic" if path.startswith(b"/anthropic") else "openai_chat"

@@ -88,6 +88,7 @@ _ROLES: dict[str, Role] = {
     "assistant": "assistant",
     "tool": "tool",
 }
+_PLAIN = ("user", "assistant", "system", "developer")
 _SAID_TYPES = {"mp3": "audio/mpeg"}
 
 
@@ -140,7 +141,7 @@ def _messages(body: dict[str, Any]) -> tuple[Message, ...]:
 
 
 def _is_legacy(value: Any) -> bool:
-    return isinstance(value, dict) and (value.get("role") == "function" or "function_call" in value)
+    return type(value) is dict and ("function_call" in value or value.get("role") == "function")
 
 
 def _modern(values: list[Any]) -> list[Any]:
@@ -161,6 +162,14 @@ def _modern(values: list[Any]) -> list[Any]:
 
 
 def _message(value: dict[str, Any]) -> Message:
+    """One turn. Most have nothing but a role and a text."""
+    content = value.get("content")
+    if len(value) == 2 and type(content) is str and value.get("role") in _PLAIN:
+        return Message(_ROLES[value["role"]], (Text(content),))
+    return _turn(value.copy())
+
+
+def _turn(value: dict[str, Any]) -> Message:
     said = required(value, "role", str)
     role = _ROLES.get(said)
     if role == "assistant":
@@ -213,6 +222,7 @@ def _is_text(value: object) -> bool:
 
 
 def _thinking(value: dict[str, Any]) -> Block:
+    value = value.copy()
     kind = required(value, "type", str)
     if kind == "thinking":
         return Thinking(required(value, "thinking", str), optional(value, "signature", str), None, value)
@@ -222,6 +232,7 @@ def _thinking(value: dict[str, Any]) -> Block:
 
 
 def _tool_call(value: dict[str, Any]) -> Block:
+    value = value.copy()
     kind = value.get("type", "function")
     if kind == "custom":
         return Opaque(WIRE_NAME, value)
@@ -241,6 +252,7 @@ def _tool_call(value: dict[str, Any]) -> Block:
 
 def _part(value: dict[str, Any]) -> Block:
     """One content part; one of a type that is not known goes out again to this wire as it came."""
+    value = value.copy()
     kind = value.get("type")
     if kind == "text":
         del value["type"]
@@ -320,6 +332,7 @@ def _tools(body: dict[str, Any]) -> tuple[Tool | Opaque, ...]:
 
 
 def _tool(value: dict[str, Any]) -> Tool | Opaque:
+    value = value.copy()
     kind = required(value, "type", str)
     if kind != "function":
         value["type"] = kind
@@ -334,12 +347,13 @@ def _tool(value: dict[str, Any]) -> Tool | Opaque:
 
 
 def _function(value: dict[str, Any]) -> Tool:
+    rest = value.copy()
     return Tool(
-        required(value, "name", str),
-        optional(value, "description", str),
-        optional(value, "parameters", dict),
-        optional(value, "strict", bool),
-        value,
+        required(rest, "name", str),
+        optional(rest, "description", str),
+        optional(rest, "parameters", dict),
+        optional(rest, "strict", bool),
+        rest,
     )
 
 
