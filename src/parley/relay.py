@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import fields, replace
 
 from parley import jsontext
 from parley.failure import Failure, ParleyError, invalid
@@ -23,6 +23,7 @@ from parley.wire import PARAMETERS, Reply, Wire, load
 _SAME = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 MAX_ANSWER = 32 * 1024 * 1024
 _UNSENT: Mapping[str, Any] = {"model": "", "messages": [{"role": "user", "content": ""}]}
+_ABSENT: Mapping[str, Any] = {field.name: field.default for field in fields(ChatRequest)}
 
 
 class Passage(Struct, frozen=True, kw_only=True):
@@ -130,7 +131,8 @@ def _merge(way: Passage, body: dict[str, Any]) -> None:
         if name not in body and _SAME.get(name) not in body:
             body[name] = value
     for name, value in way.overrides.items():
-        body.pop(_SAME.get(name, ""), None)
+        if name in _SAME:
+            body.pop(_SAME[name], None)
         body[name] = value
 
 
@@ -166,7 +168,7 @@ def _rebuilt(way: Passage, body: bytes) -> Outgoing:
     unknown = _unknown(way, sent)
     _merge(way, sent)
     request = way.inlet.decode_request(sent)
-    silent = {name: value for name, value in way.fields.items() if not getattr(request, name)}
+    silent = {name: value for name, value in way.fields.items() if getattr(request, name) == _ABSENT[name]}
     request = replace(request, **{**silent, **way.forced, "model": way.target.model})
     encoded = way.outlet.encode_request(request, way.provider.quirks.options)
     quirky = [name for name in _quirks(way, encoded.body) if name in names]
@@ -319,7 +321,9 @@ class RebuiltStream:
 class Asis:
     """An answer of an operation that has no canonical form: the provider's object, as it came."""
 
-    content = ended = trailing = False
+    content: bool = False
+    ended: bool = False
+    trailing: bool = False
     failure: Failure | None = None
     usage: Usage | None = None
 
@@ -360,8 +364,7 @@ class VerbatimWhole(Asis):
         self._wire = wire
 
     def _answer(self, body: bytes) -> bytes:
-        self._wire.check_answer(body)
-        self.usage = self._wire.usage_of(body)
+        self.usage = self._wire.check_answer(body)
         return body
 
 

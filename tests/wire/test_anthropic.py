@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 from anthropic.types import Message as SdkMessage
+from msgspec.structs import replace
 
 from parley.failure import KINDS, Failure, ParleyError
 from parley.ir import ChatResponse, Choice, Opaque, Refusal, Text, Thinking, ToolCall, Usage
@@ -143,7 +144,6 @@ def test_an_answer_that_is_none(body: bytes, kind: str, detail: str) -> None:
         with pytest.raises(ParleyError) as caught:
             look(body)
         assert (caught.value.failure.kind, caught.value.failure.detail) == (kind, detail)
-    assert WIRE.usage_of(body) is None
 
 
 def test_a_block_that_is_not_valid_is_named() -> None:
@@ -153,10 +153,29 @@ def test_a_block_that_is_not_valid_is_named() -> None:
     WIRE.check_answer(ANSWER)
 
 
-def test_usage_is_read_without_the_rest() -> None:
-    assert WIRE.usage_of(ANSWER) == WIRE.decode_response(ANSWER).usage
-    assert WIRE.usage_of(b'{"usage":{"input_tokens":5.0,"output_tokens":null}}') == Usage(5, 0)
-    assert WIRE.usage_of(b'{"usage":null}') is None
+@pytest.mark.parametrize(
+    ("usage", "told"),
+    [
+        (b'{"input_tokens":5.0,"output_tokens":null}', Usage(5, 0)),
+        (b'{"input_tokens":5,"cache_read_input_tokens":2,"output_tokens":1}', Usage(7, 1, cached=2)),
+        (b"null", None),
+        (
+            b'{"input_tokens":5,"output_tokens":4,"output_tokens_details":{"thinking_tokens":3}}',
+            Usage(5, 4, reasoning=3),
+        ),
+        (b'{"input_tokens":"five","output_tokens":4}', Usage(0, 4)),
+        (b"{}", Usage(0, 0)),
+        (b"7", None),
+    ],
+)
+def test_usage_is_read_without_the_rest(usage: bytes, told: Usage | None) -> None:
+    assert WIRE.check_answer(b'{"type":"message","content":[{"usage":9}],"usage":' + usage + b"}") == told
+
+
+def test_usage_of_an_answer() -> None:
+    found = WIRE.decode_response(ANSWER).usage
+    assert found is not None
+    assert WIRE.check_answer(ANSWER) == replace(found, extra={})
 
 
 # --- errors ------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from parley.ir import (
     ToolResult,
 )
 from parley.wire.anthropic import WIRE
-from parley.wire.anthropic_prompt import call_id
+from parley.wire.anthropic.prompt import call_id
 
 RECORDED = Path(__file__).parent.parent / "recordings" / "anthropic"
 

@@ -22,7 +22,7 @@ from parley.ir import (
     ToolResult,
 )
 from parley.wire.anthropic import WIRE
-from parley.wire.anthropic_request import decode_count
+from parley.wire.anthropic.request import decode_count
 
 RECORDED = Path(__file__).parent.parent / "recordings" / "anthropic"
 

@@ -5,7 +5,6 @@ Deadlines are looked at by the pool's sweep, so a call costs no timer of its own
 Sources: RFC 9112; fault contract U6-U10, U17-U22, M1, M2.
 """
 
-import asyncio
 import logging
 import zlib
 from collections.abc import Callable
@@ -35,17 +34,11 @@ class Owner(Protocol):
         """A reused connection was closed before it said a byte; True when the call was sent again."""
 
 
-class Connection(asyncio.Protocol):
+class Connection:
     """See the module. ``begin`` starts a call; it must not be called while one is under way.
 
     It is the Flight of that call; ``again`` is the call's second flight where the connection was stale.
     """
-
-    __slots__ = (
-        "_answered", "_coding", "_framed", "_head_bytes", "_headers", "_informational", "_now", "_parser", "_paused",
-        "_whole", "again", "call", "deadline", "idle_since", "last_byte", "origin", "owner", "served", "sink",
-        "started", "transport",
-    )  # fmt: skip
 
     def __init__(self, owner: Owner, origin: str, now: Callable[[], float]) -> None:
         self.owner = owner
@@ -128,7 +121,7 @@ class Connection(asyncio.Protocol):
 
     # asyncio's side
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def connection_made(self, transport: Any) -> None:
         """Remember the transport; asyncio and uvloop set TCP_NODELAY themselves."""
         self.transport = transport
 
@@ -155,9 +148,15 @@ class Connection(asyncio.Protocol):
         if self._whole:
             self._finish()
 
-    def eof_received(self) -> bool | None:
+    def eof_received(self) -> bool:
         """The upstream will send no more; connection_lost follows."""
-        return None
+        return False
+
+    def pause_writing(self) -> None:
+        """The request waits in the transport's buffer: it is bounded by the caller's own limit."""
+
+    def resume_writing(self) -> None:
+        """The buffer has room again."""
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Finish an answer that ends with the connection, or report how it broke."""

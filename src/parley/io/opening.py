@@ -9,7 +9,7 @@ import socket
 import ssl
 from base64 import b64encode
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from parley.failure import Failure
@@ -73,7 +73,7 @@ class Opener:
         self._starts[to] = start
         return start
 
-    async def open(self, call: Call, protocol: asyncio.Protocol) -> Failure | None:
+    async def open(self, call: Call, protocol: Any) -> Failure | None:
         """Connect ``protocol`` within the connect limit; the failure if that was not possible."""
         try:
             async with asyncio.timeout(call.to.connect):
@@ -86,7 +86,7 @@ class Opener:
             return _failure(error)
         return None
 
-    async def _connect(self, address: Address, protocol: asyncio.Protocol) -> None:
+    async def _connect(self, address: Address, protocol: Any) -> None:
         context = self._tls() if address.tls else None
         if address.proxy is None:
             name = address.host if address.tls else None
@@ -98,9 +98,7 @@ class Opener:
         else:
             await self._tunnel(address, address.proxy, context, protocol)
 
-    async def _tunnel(
-        self, address: Address, proxy: Proxy, context: ssl.SSLContext, protocol: asyncio.Protocol
-    ) -> None:
+    async def _tunnel(self, address: Address, proxy: Proxy, context: ssl.SSLContext, protocol: Any) -> None:
         made: asyncio.Future[None] = self._loop.create_future()
         peer = b"%b:%d" % (address.host.encode("idna"), address.port)
         ask = b"CONNECT %b HTTP/1.1\r\nhost: %b\r\n%b\r\n" % (peer, peer, _authorization(proxy))

@@ -131,15 +131,15 @@ class Server(uvicorn.Server):
 
 
 def _config(house: House) -> Config:
-    from parley.serve import protocol
+    from parley.serve import other
 
-    app: App = Shell(house, lambda: _other(house))
-    hot = protocol.usable()
+    app: App = Shell(house, lambda: _pages(house))
+    hot = other.usable()
     if not hot:
-        logging.getLogger("parley").warning("this uvicorn lacks our protocol's hooks: serving through plain ASGI")
+        logging.getLogger("parley").warning("this uvicorn lacks the hooks we need: serving through plain ASGI")
     return Config(
         app,
-        http=partial(protocol.HotProtocol, house) if hot else "h11",  # type: ignore[arg-type]
+        http=partial(other.protocol, house) if hot else "h11",  # type: ignore[arg-type]
         ws="none",
         lifespan="off",
         log_config=None,
@@ -153,7 +153,7 @@ def _config(house: House) -> Config:
     )
 
 
-def _other(house: House) -> App:
+def _pages(house: House) -> App:
     from parley.serve.app import application
 
     return application(house)

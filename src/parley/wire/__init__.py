@@ -91,8 +91,8 @@ class Wire(Struct, frozen=True, kw_only=True):
     ``decode_error(status, headers, body)`` reads a provider's error answer of status >= 400.
     ``encode_error(failure, request_id)`` gives (status, body) in the dialect's shape.
     ``glance(event name, data)`` is the verbatim path's only look into an event; raises on invalid JSON.
-    ``usage_of(body)`` reads usage from a whole answer's bytes without decoding the rest; None if none.
-    ``check_answer(body)`` says whether a whole 200 answer has this wire's shape (raises upstream_bad_response).
+    ``check_answer(body)`` proves that a whole 200 answer has this wire's shape, without decoding the rest, and gives
+    its usage, None if none. Raises ``upstream_bad_response``, ``upstream_error`` for an error object.
     ``terminator`` is the success terminator's bytes. ``rename`` maps OpenAI chat parameter names to this
     wire's top-level member; a name that is missing cannot be set by a top-level edit. ``known`` are the
     top-level request members of the specification. ``count(body, measure)`` answers a count-tokens
@@ -109,8 +109,7 @@ class Wire(Struct, frozen=True, kw_only=True):
     stream_decoder: Callable[[], StreamDecoder]
     decode_error: Callable[[int, Headers, bytes], Failure]
     glance: Callable[[str, bytes], Mark]
-    usage_of: Callable[[bytes], Usage | None]
-    check_answer: Callable[[bytes], None]
+    check_answer: Callable[[bytes], Usage | None]
     terminator: bytes
     rename: Mapping[str, str]
     known: frozenset[str]

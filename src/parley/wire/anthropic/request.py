@@ -4,6 +4,7 @@ Nothing of the body is changed; members nobody knows, also those inside ``metada
 and ``tool_choice``, end up in ``extra`` at the same place. Source: provider contract 2.2.
 """
 
+from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
 from msgspec.structs import replace
@@ -19,7 +20,7 @@ from parley.ir import (
     Tool,
     ToolChoice,
 )
-from parley.wire.anthropic_blocks import NAME, Json, content_of, optional, required, rest
+from parley.wire.anthropic.blocks import NAME, Json, content_of, encode, optional, required, rest
 
 _READ = frozenset(
     {
@@ -275,3 +276,8 @@ def _reasoning(body: Json, effort: str | None) -> Reasoning | None:
         # A word the canonical form lacks goes back to this wire as it came.
         unknown = {"type": kind, **unknown}
     return Reasoning(_MODES.get(kind), effort, budget, unknown)
+
+
+def count_tokens(body: Json, measure: Callable[[ChatRequest], int]) -> bytes:
+    """The answer of POST /v1/messages/count_tokens, for a provider that cannot be asked."""
+    return encode({"input_tokens": measure(decode_count(body))})

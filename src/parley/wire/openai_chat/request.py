@@ -27,7 +27,7 @@ from parley.ir import (
     ToolResult,
 )
 from parley.wire.fields import Scalar, check, each, missing, nested, optional, required, wrong
-from parley.wire.openai_error import WIRE_NAME
+from parley.wire.openai_chat.error import WIRE_NAME
 
 _STR, _BOOL, _INT = Scalar((str,)), Scalar((bool,)), Scalar((int,))
 _LIST, _DICT = Scalar((list,)), Scalar((dict,))

@@ -1,10 +1,9 @@
-"""OpenAI chat completions as the verbatim path sees them: a look into an event, no more.
+"""OpenAI chat completions as the verbatim path sees them: a look into an answer or an event, no more.
 
 Only the members that matter are decoded, by typed Structs; everything else is skipped.
 Also the usage object, which both this look and the full decoder read.
 """
 
-from contextlib import suppress
 from typing import Any
 
 from msgspec import Raw, Struct, ValidationError, json
@@ -12,9 +11,8 @@ from msgspec import Raw, Struct, ValidationError, json
 from parley.failure import Failure, ParleyError
 from parley.ir import Usage
 from parley.wire import Mark
-from parley.wire.openai_error import BAD_JSON, stream_failure
+from parley.wire.openai_chat.error import BAD_JSON, stream_failure
 
-SHORT = 4096
 _NOTHING = Mark()
 _CONTENT = Mark(content=True)
 _END = Mark(end=True)
@@ -38,16 +36,16 @@ class _Choice(Struct):
     finish_reason: Any = None
 
 
-class _Input(Struct):
+class _Input(Struct, gc=False):
     cached_tokens: float | int | None = None
     cache_write_tokens: float | int | None = None
 
 
-class _Output(Struct):
+class _Output(Struct, gc=False):
     reasoning_tokens: float | int | None = None
 
 
-class _Usage(Struct):
+class _Usage(Struct, gc=False):
     prompt_tokens: float | int | None = None
     completion_tokens: float | int | None = None
     prompt_tokens_details: _Input | None = None
@@ -60,19 +58,18 @@ class _Chunk(Struct):
     error: Any = None
 
 
-class _Answer(Struct):
+class _Bare(Struct, gc=False):
     choices: Raw = _ABSENT
     error: Any = None
 
 
-class _UsageOnly(Struct):
+class _Answer(_Bare, gc=False):
     usage: _Usage | None = None
 
 
 _chunk = json.Decoder(_Chunk).decode
 _answer = json.Decoder(_Answer).decode
-_usage_only = json.Decoder(_UsageOnly).decode
-_usage = json.Decoder(_Usage | None).decode
+_bare = json.Decoder(_Bare).decode
 _object = json.Decoder(dict[str, Any]).decode
 
 
@@ -95,7 +92,8 @@ def glance(event: str, data: bytes) -> Mark:
         content = content or _speaks(choice.delta)
         finished = finished or bool(choice.finish_reason)
     if finished or chunk.usage is not None:
-        return Mark(content=content, finished=finished, usage=_counted(chunk.usage))
+        usage = None if chunk.usage is None else _counted(chunk.usage)
+        return Mark(content=content, finished=finished, usage=usage)
     return _CONTENT if content else _NOTHING
 
 
@@ -121,17 +119,19 @@ def _speaks(delta: _Delta | None) -> bool:
     return any(part is not _ABSENT and bytes(part) not in _EMPTY for part in rare)
 
 
-def _counted(usage: _Usage | None) -> Usage | None:
+def _counted(usage: _Usage) -> Usage:
     """The numbers alone, which is all that a meter needs."""
-    if usage is None:
-        return None
-    given, made = usage.prompt_tokens_details, usage.completion_tokens_details
+    cached = written = reasoning = None
+    if usage.prompt_tokens_details is not None:
+        cached, written = usage.prompt_tokens_details.cached_tokens, usage.prompt_tokens_details.cache_write_tokens
+    if usage.completion_tokens_details is not None:
+        reasoning = usage.completion_tokens_details.reasoning_tokens
     return Usage(
         int(usage.prompt_tokens or 0),
         int(usage.completion_tokens or 0),
-        _whole(given.cached_tokens) if given else None,
-        _whole(given.cache_write_tokens) if given else None,
-        _whole(made.reasoning_tokens) if made else None,
+        None if cached is None else int(cached),
+        None if written is None else int(written),
+        None if reasoning is None else int(reasoning),
     )
 
 
@@ -140,48 +140,38 @@ def _whole(count: float | None) -> int | None:
     return None if count is None else int(count)
 
 
-def check_answer(body: bytes) -> None:
-    """Raise unless a whole 200 answer holds a list of choices; an error object is ``upstream_error``."""
-    if not body.strip():
-        raise bad_response("empty_body", "the provider sent an empty answer")
+def check_answer(body: bytes) -> Usage | None:
+    """The usage of a whole 200 answer, None where it tells none that can be read.
+
+    Raises unless it holds a list of choices; an error object is ``upstream_error``.
+    """
     try:
         answer = _answer(body)
-    except ValidationError:
-        raise bad_response("bad_shape", "the provider's answer is not an object") from None
     except BAD_JSON:
-        raise bad_response("bad_json", "the provider's answer is not JSON") from None
+        _shaped(_plain(body))
+        return None
+    if answer.error or not bytes(answer.choices).startswith(b"["):
+        _shaped(answer)
+    return None if answer.usage is None else _counted(answer.usage)
+
+
+def _shaped(answer: _Bare) -> None:
     if answer.error:
         raise ParleyError(stream_failure(answer.error))
     if not bytes(answer.choices).startswith(b"["):
         raise bad_response("bad_shape", "the provider's answer holds no choices")
 
 
-def usage_of(body: bytes) -> Usage | None:
-    """The usage of a whole answer; of a long one only the end is read, unless that would be ambiguous."""
-    found = _last_object(body, body.rfind(b'"usage"')) if len(body) > SHORT else None
-    if found is not None:
-        with suppress(*BAD_JSON):
-            return _counted(_usage(found))
-    with suppress(*BAD_JSON):
-        return _counted(_usage_only(body).usage)
-    return None
-
-
-def _last_object(body: bytes, at: int) -> bytes | None:
-    """The object after the member name at ``at``, proven to be a member of the outermost object.
-
-    Just one closing brace may follow it: then nothing but the outermost object is open there.
-    """
-    start = end = body.find(b"{", at)
-    if at < 1 or start < 0 or body[at + 7 : start].strip() != b":" or body[at - 1] == 0x5C:
-        return None
-    for _ in range(8):
-        end = body.find(b"}", end + 1)
-        if end < 0:
-            return None
-        if body.count(b"{", start, end) == body.count(b"}", start, end + 1):
-            break
-    return body[start : end + 1] if body.count(b"}", end + 1) == 1 else None
+def _plain(body: bytes) -> _Bare:
+    """An answer whose usage has another type, or the failure of one that is none."""
+    if not body.strip():
+        raise bad_response("empty_body", "the provider sent an empty answer")
+    try:
+        return _bare(body)
+    except ValidationError:
+        raise bad_response("bad_shape", "the provider's answer is not an object") from None
+    except BAD_JSON:
+        raise bad_response("bad_json", "the provider's answer is not JSON") from None
 
 
 def read_usage(value: dict[str, Any]) -> Usage:

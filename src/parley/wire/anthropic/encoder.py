@@ -26,7 +26,7 @@ from parley.ir import (
     Usage,
 )
 from parley.wire import Reply
-from parley.wire.anthropic_blocks import (
+from parley.wire.anthropic.blocks import (
     NAME,
     answer_block,
     encode,
@@ -36,7 +36,7 @@ from parley.wire.anthropic_blocks import (
     stop_reason,
     usage_to,
 )
-from parley.wire.anthropic_errors import bad, error_event
+from parley.wire.anthropic.errors import bad, error_event
 
 TERMINATOR = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 

@@ -27,7 +27,7 @@ from parley.ir import (
     ToolResult,
 )
 from parley.wire import Encoded
-from parley.wire.anthropic_blocks import NAME, Json, input_of, merged
+from parley.wire.anthropic.blocks import NAME, Json, input_of, merged
 
 CLASSIC = "2023-06-01"
 CURRENT = "2026-10-21"

@@ -30,7 +30,7 @@ from parley.ir import (
     ToolResult,
 )
 from parley.wire import Encoded
-from parley.wire.openai_error import WIRE_NAME
+from parley.wire.openai_chat.error import WIRE_NAME
 
 _SCALARS = (
     "temperature",

@@ -28,7 +28,7 @@ from parley.ir import (
     ToolCall,
     Usage,
 )
-from parley.wire.openai_answer import (
+from parley.wire.openai_chat.answer import (
     CallIds,
     arguments_text,
     content_part,
@@ -37,8 +37,8 @@ from parley.wire.openai_answer import (
     stop_of,
     thinking_of,
 )
-from parley.wire.openai_error import BAD_JSON, WIRE_NAME, stream_failure
-from parley.wire.openai_glance import bad_event, bad_response, read_usage
+from parley.wire.openai_chat.error import BAD_JSON, WIRE_NAME, stream_failure
+from parley.wire.openai_chat.glance import bad_event, bad_response, read_usage
 
 _LEGACY = -1
 _SHELLS: dict[DeltaKind, type[Text] | type[Thinking] | type[Refusal]] = {

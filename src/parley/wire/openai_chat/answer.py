@@ -12,9 +12,9 @@ from msgspec import json
 from parley.failure import ParleyError
 from parley.ir import Block, ChatResponse, Choice, Extra, Opaque, Refusal, Stop, Text, Thinking, ToolCall, Usage
 from parley.wire import Reply
-from parley.wire.openai_body import is_custom_call, is_sealed, thinking_object
-from parley.wire.openai_error import BAD_JSON, WIRE_NAME, stream_failure
-from parley.wire.openai_glance import bad_response, read_usage
+from parley.wire.openai_chat.body import is_custom_call, is_sealed, thinking_object
+from parley.wire.openai_chat.error import BAD_JSON, WIRE_NAME, stream_failure
+from parley.wire.openai_chat.glance import bad_response, read_usage
 
 STOPS: dict[str, Stop] = {
     "stop": "end",

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from parley.failure import Failure, ParleyError
 from parley.framing import sse
 from parley.wire import Headers
-from parley.wire.anthropic_blocks import BAD_JSON, NAME, Json, decode, encode
+from parley.wire.anthropic.blocks import BAD_JSON, NAME, Json, decode, encode
 from parley.wire.status import failure_of
 
 _TYPES = {

@@ -23,9 +23,9 @@ from parley.ir import (
     ToolCall,
 )
 from parley.wire import Reply
-from parley.wire.openai_answer import call_object, reason_of, usage_object
-from parley.wire.openai_body import is_custom_call, is_sealed, thinking_object
-from parley.wire.openai_error import WIRE_NAME, error_object
+from parley.wire.openai_chat.answer import call_object, reason_of, usage_object
+from parley.wire.openai_chat.body import is_custom_call, is_sealed, thinking_object
+from parley.wire.openai_chat.error import WIRE_NAME, error_object
 
 DONE = b"data: [DONE]\n\n"
 _OPEN = b',"finish_reason":null'

@@ -29,7 +29,7 @@ from parley.ir import (
     ToolCall,
     Usage,
 )
-from parley.wire.anthropic_blocks import (
+from parley.wire.anthropic.blocks import (
     BAD_JSON,
     NAME,
     Json,
@@ -42,7 +42,7 @@ from parley.wire.anthropic_blocks import (
     usage_from,
     word,
 )
-from parley.wire.anthropic_errors import bad, stream_failure
+from parley.wire.anthropic.errors import bad, stream_failure
 
 MESSAGE = frozenset({"id", "type", "role", "model", "content", "stop_reason", "stop_sequence", "stop_details", "usage"})
 _ENDING = frozenset({"stop_reason", "stop_sequence", "stop_details"})

@@ -1,0 +1,359 @@
+"""One caller's connection: HTTP/1.1 in, with our edge limits; hot paths answered here, the rest by ASGI.
+
+uvicorn accepts any protocol class. This one parses by httptools, checks what no server checks (time and size
+of heads and bodies, Host, path), reads a request whole and hands it on: to the gateway, or to uvicorn's own
+protocol (parley.serve.other), which runs the ASGI application for it.
+Sources: RFC 9112; fault contract C1-C11, G1.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import httptools
+
+from parley.ports import Headers
+from parley.serve import edge
+from parley.serve.edge import Refusal
+from parley.serve.exchange import CLOSE, STATUS, Exchange, Incoming
+from parley.serve.house import House
+
+IDLE_SECONDS = 75.0
+LINGER_SECONDS = 1.0
+LINGER_BYTES = 65536
+_FOREVER = float("inf")
+_IDLE = Refusal(408, "the connection was idle", "idle")
+
+
+class Other(Protocol):
+    """Runs an ASGI application for the requests of one connection."""
+
+    def run(self, plain: "Plain", body: bytes) -> None:
+        """Start the application; ``connection.answered(plain)`` follows."""
+
+    def leave(self) -> None:
+        """The caller has left."""
+
+    def hold(self) -> None:
+        """Write no more for now."""
+
+    def release(self) -> None:
+        """Write on."""
+
+
+class CallerConnection:
+    """An asyncio protocol. ``_running`` is the request being answered, ``_receiving`` the one arriving; requests
+    that came before their turn wait in ``_waiting``. ``state`` is uvicorn's: connections, dates, counts."""
+
+    def __init__(self, house: House, state: Any, other: Callable[["CallerConnection"], "Other"]) -> None:
+        self.house = house
+        self.state = state
+        self.transport: Any = None
+        self._make_other = other
+        self._other: Other | None = None
+        self._parser = httptools.HttpRequestParser(self)
+        self._running: Incoming | None = None
+        self._receiving: Incoming | None = None
+        self._waiting: deque[Incoming] = deque()
+        self._url = b""
+        self._headers: Headers = []
+        self._noted: dict[bytes, bytes] = {}
+        self._twice = False
+        self._owed: Refusal | None = None
+        self._deadline = 0.0
+        self._message_bytes = 0
+        self._body_bytes = 0
+        self._discarded = 0
+        self._in_head = False
+        self._closing = False
+        self._dates: Any = None
+        self._date_lines = b""
+
+    # asyncio's side
+
+    def connection_made(self, transport: Any) -> None:
+        """Count it; the first byte is due within the header time."""
+        self.transport = transport
+        self.state.connections.add(self)
+        self.house.watch(self)
+        self._expect(edge.HEADER_TIME, self.house.limits.header_time)
+        if len(self.state.connections) > self.house.limits.connections:
+            self.house.gateway.metrics.count("parley_shed_total", "connections")
+            self._refuse(edge.CONNECTIONS)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse; a request that is not yet whole is watched for its time limit."""
+        if self._closing:
+            self._discard(len(data))
+            return
+        self._message_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserCallbackError as error:
+            logging.getLogger("parley").error("a request could not be handled", exc_info=error.__context__ or error)
+            self._refuse(edge.INTERNAL)
+        except httptools.HttpParserError:
+            self._refuse(edge.BAD_HTTP)
+        except httptools.HttpParserUpgrade:
+            self._refuse(edge.UPGRADE)
+        if self._in_head and self._message_bytes > self.house.limits.header:
+            self._refuse(edge.HEADERS)
+
+    def eof_received(self) -> bool:
+        """Half-close, or the caller has left; a request cut short is refused."""
+        if self._closing:
+            self.transport.close()
+            return False
+        if self._owed is edge.BODY_TIME:
+            self._refuse(edge.CUT_SHORT)
+            return True
+        return self._running is not None and self._running.eof(self.house.loop.time())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Free what the caller used."""
+        self.house.unwatch(self)
+        self.state.connections.discard(self)
+        self._closing = True
+        self._waiting.clear()
+        running, self._running = self._running, None
+        if running is not None:
+            running.gone()
+
+    def pause_writing(self) -> None:
+        """The caller reads slowly: whoever answers it must wait."""
+        if self._running is not None:
+            self._running.pause()
+
+    def resume_writing(self) -> None:
+        """It has caught up."""
+        if self._running is not None:
+            self._running.resume()
+
+    # httptools' side
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._url = b""
+        self._headers = []
+        self._noted = {}
+        self._twice = False
+        self._body_bytes = 0
+        self._in_head = True
+        if self._owed is not edge.HEADER_TIME:
+            self._expect(edge.HEADER_TIME, self.house.limits.header_time)
+
+    def on_url(self, url: bytes) -> None:
+        """More of the target."""
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Collect one header."""
+        name = name.lower()
+        self._headers.append((name, value))
+        if name in edge.NOTED:
+            self._twice = self._twice or name in self._noted
+            self._noted[name] = value
+
+    def on_headers_complete(self) -> None:
+        """Check the head; then it is the gateway's, or ASGI's."""
+        self._in_head = False
+        if self._closing:
+            return
+        url = self._url
+        path = url if b"?" not in url else url.partition(b"?")[0]
+        refusal = self._head_refusal(path)
+        if refusal is not None:
+            self._refuse(refusal)
+            return
+        self._expect(edge.BODY_TIME, self.house.limits.body_time)
+        parser = self._parser
+        method, version = parser.get_method(), parser.get_http_version()
+        inlet = self.house.inlets.get(path)
+        incoming: Incoming
+        if inlet is not None and method == b"POST":
+            incoming = Exchange(self, self._headers, inlet, self._noted.get(b"x-request-id"))
+        else:
+            incoming = Plain(self, self._headers, url, method)
+        incoming.old = version == "1.0"
+        incoming.keep_alive = not incoming.old and parser.should_keep_alive()
+        self._take(incoming)
+
+    def on_body(self, data: bytes) -> None:
+        """Count, and keep."""
+        if self._closing:
+            return
+        self._body_bytes += len(data)
+        if self._body_bytes > self.house.limits.body:
+            self._refuse(edge.too_large(self.house.limits.body))
+        elif self._receiving is not None:
+            self._receiving.parts.append(data)
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        incoming = self._receiving
+        if self._closing or incoming is None:
+            return
+        self._receiving = None
+        self._owed = None
+        self._deadline = _FOREVER
+        self._message_bytes = 0
+        incoming.more_body = False
+        if incoming is self._running:
+            incoming.begin()
+
+    # Answers
+
+    def answered(self, incoming: Incoming) -> None:
+        """A request has its answer: close, start one that waited, or wait for the next."""
+        self._running = None
+        self.state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        if self._closing or not incoming.keep_alive:
+            self._linger()
+        elif self._waiting:
+            self._next_in_line()
+        elif self._owed is None:
+            self._expect(_IDLE, IDLE_SECONDS)
+
+    def other(self) -> "Other":
+        """Who runs the ASGI application for this connection, made when first needed."""
+        if self._other is None:
+            self._other = self._make_other(self)
+        return self._other
+
+    def shutdown(self) -> None:
+        """Called by uvicorn's stop: close now if idle, else after the answer."""
+        if self._running is None:
+            self.transport.close()
+        else:
+            self._running.keep_alive = False
+
+    def overdue(self, now: float) -> None:
+        """Called by the sweep: a request that did not arrive in time, or an idle connection."""
+        if now < self._deadline:
+            return
+        owed = self._owed
+        if owed is None or self._closing:
+            self.transport.abort()
+        elif owed is _IDLE or (owed is edge.HEADER_TIME and not self._in_head):
+            self.transport.close()
+        else:
+            self._refuse(owed)
+
+    def date_lines(self) -> bytes:
+        """The header lines that uvicorn renews every second."""
+        dates = self.state.default_headers
+        if dates is not self._dates:
+            self._dates = dates
+            self._date_lines = b"".join([b"%b: %b\r\n" % header for header in dates])
+        return self._date_lines
+
+    # Inside
+
+    def _head_refusal(self, path: bytes) -> Refusal | None:
+        house, limit = self.house, self.house.limits.header
+        if house.draining and path not in (b"/livez", b"/readyz"):
+            return edge.DRAINING
+        if self._message_bytes > limit and edge.head_size(self._url, self._headers) > limit:
+            return edge.HEADERS
+        if len(self._headers) > edge.MAX_HEADERS:
+            return edge.HEADERS
+        refusal = house.door.head(self._parser.get_http_version(), self._noted, twice=self._twice)
+        if refusal is None and self._url not in house.inlets:
+            refusal = edge.path_refusal(self._url)
+        return refusal or edge.length_refusal(self._noted, house.limits.body)
+
+    def _expect(self, owed: Refusal, seconds: float) -> None:
+        self._owed = owed
+        self._deadline = self.house.now + seconds
+
+    def _take(self, incoming: Incoming) -> None:
+        """It is its turn now, or after those that are not answered yet."""
+        self._receiving = incoming
+        if self._running is None and not self._waiting:
+            self._running = incoming
+        else:
+            self.transport.pause_reading()
+            self._waiting.append(incoming)
+        if self._noted.get(b"expect", b"").lower() == b"100-continue":
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _next_in_line(self) -> None:
+        incoming = self._waiting.popleft()
+        if not self._waiting:
+            self.transport.resume_reading()
+        self._running = incoming
+        if not incoming.more_body:
+            self.house.loop.call_soon(self._begin, incoming)
+
+    def _begin(self, incoming: Incoming) -> None:
+        if incoming is self._running and not self.transport.is_closing():
+            incoming.begin()
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Answer once and close; what still comes in is thrown away. An answer to an earlier request that is
+        under way is finished first, and then nothing is said to this one."""
+        if self._closing:
+            return
+        self._closing = True
+        path = self._url.partition(b"?")[0] or b"/"
+        request_id = self.house.gateway.request_id(None)
+        status, body = self.house.refused(path, refusal, request_id)
+        running = self._running
+        if running is not None and running.began:
+            running.keep_alive = False
+            return
+        self._running = None
+        head = b"content-type: application/json\r\nx-request-id: %b\r\ncontent-length: %d\r\n" % (
+            request_id.encode(), len(body),
+        )  # fmt: skip
+        retry = b"retry-after: 1\r\n" if status == 503 else b""
+        self.transport.write(b"".join((STATUS[status], self.date_lines(), head, retry, CLOSE, b"\r\n", body)))
+        self._linger()
+
+    def _linger(self) -> None:
+        """Close without a reset: stop writing, let the caller read, drop what it still sends."""
+        self._closing = True
+        self._owed = None
+        self._deadline = self.house.now + LINGER_SECONDS
+        if self._waiting:
+            self._waiting.clear()
+            self.transport.resume_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        else:
+            self.transport.close()
+
+    def _discard(self, size: int) -> None:
+        self._discarded += size
+        if self._discarded > LINGER_BYTES:
+            self.transport.close()
+
+
+class Plain(Incoming):
+    """A request for the ASGI application."""
+
+    def __init__(self, connection: CallerConnection, headers: Headers, url: bytes, method: bytes) -> None:
+        super().__init__(connection, headers)
+        self.url = url
+        self.method = method
+
+    def begin(self) -> None:
+        """Run the application for it."""
+        self.began = self.connection.house.loop.time()
+        self.connection.other().run(self, self.body())
+
+    def gone(self) -> None:
+        """The application learns that nobody listens."""
+        self.over = True
+        self.connection.other().leave()
+
+    def pause(self) -> None:
+        """The application waits in its next send."""
+        self.connection.other().hold()
+
+    def resume(self) -> None:
+        """It goes on."""
+        self.connection.other().release()
