@@ -2,10 +2,12 @@
 .PHONY: serve test bench check lock clean
 
 # make serve ARGS="parley.yaml --listen 127.0.0.1:8080"
+# The data path is compiled where a C compiler and Python's headers are; PARLEY_COMPILE=0 goes without, 1 insists.
 serve:
 	@scripts/install
-	@exec .venv/bin/parley serve $(ARGS)
+	@exec .cache/product/bin/parley serve $(ARGS)
 
+# make test             all; what starts `parley serve` also on the compiled product
 # make test ARGS="tests/test_fold.py -k usage"
 test:
 	@scripts/install --dev
@@ -16,8 +18,8 @@ test:
 # make bench BENCH=short  nginx and Parley only, a few seconds each
 # make bench WRITE=1    also writes docs/benchmarks.md
 bench:
-	@scripts/install
 	@scripts/system-packages bench
+	@scripts/install
 	@BENCH="$(BENCH)" WRITE="$(WRITE)" scripts/bench
 
 # Format, lint, types, import rules.

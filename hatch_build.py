@@ -7,6 +7,7 @@ gets the same wheel in plain Python. What is compiled is listed in pyproject.tom
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,8 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 ROOT = Path(__file__).resolve().parent
 # One object file a module, compiled side by side: -O1 is as fast here as -O3, in a third of the time.
 OPTIMIZATION = "1"
+# The warning is fatal: mypyc then leaves out all defaults of the class.
+_FATAL = re.compile(r"\berror: |Unsupported default attribute")
 
 
 def wish() -> str:
@@ -177,9 +180,9 @@ class CompiledDataPath(BuildHookInterface[Any]):
             [sys.executable, str(ROOT / "hatch_build.py"), folder, *modules],
             cwd=build, capture_output=True, text=True, check=False,
         )  # fmt: skip
-        if done.returncode:
-            said = [line for line in (done.stdout + done.stderr).splitlines() if "error" in line.lower()]
-            return f"compiling failed ({said[0].strip() if said else f'exit code {done.returncode}'})"
+        wrong = [line for line in (done.stdout + done.stderr).splitlines() if _FATAL.search(line)]
+        if done.returncode or wrong:
+            return f"compiling failed ({wrong[0].strip() if wrong else f'exit code {done.returncode}'})"
         build_data["pure_python"] = False
         build_data["infer_tag"] = True
         made = {str(path): str(path.relative_to(library)) for path in library.rglob("*") if path.is_file()}

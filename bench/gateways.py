@@ -8,6 +8,7 @@ from workload import ANTHROPIC, OPENAI, Dialect
 
 ROOT = Path(__file__).parent.parent
 PEERS = ROOT / ".cache" / "peers"
+PRODUCT = ROOT / ".cache" / "product"
 
 # A configuration's text for (port, upstream port, folder).
 Text = Callable[[int, int, Path], str]
@@ -90,7 +91,7 @@ def router(name: str, module: str) -> Gateway:
 NGINX = Gateway("nginx", ("nginx", "-c", "{config}"), "/v1/models", (("nginx", OPENAI),), nginx_config)
 PARLEY = Gateway(
     "parley",
-    (f"{ROOT}/.venv/bin/parley", "serve", "{config}", "--listen", "127.0.0.1:{port}"),
+    (f"{PRODUCT}/bin/parley", "serve", "{config}", "--listen", "127.0.0.1:{port}"),
     "/readyz",
     (("Parley, verbatim", OPENAI), ("Parley, Anthropic -> OpenAI", ANTHROPIC)),
     parley_config,

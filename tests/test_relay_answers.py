@@ -167,9 +167,21 @@ def test_what_precedes_a_fault_is_kept(outlet_size: int | None, fault: bytes, ki
     assert not found.ended
 
 
-def test_a_missing_terminator_is_repaired_where_the_answer_had_finished() -> None:
+def test_bytes_that_are_no_text_are_a_fault_wherever_they_stand() -> None:
+    found = carrier(ANTHROPIC, ANTHROPIC)
+    data = b'event: ping\ndata: {"type":"ping","x":"%b"}\n\n'
+    assert carried(found, data % b"\xc3\xa9" + data % b"\xff") == data % b"\xc3\xa9"
+    assert found.failure is not None
+    assert (found.failure.kind, found.failure.detail) == ("upstream_bad_response", "bad_event")
+
+
+USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}\n\n'
+
+
+@pytest.mark.parametrize("data", [ONE + STOP, ONE + STOP + USAGE])
+def test_a_missing_terminator_is_repaired_where_the_answer_had_finished(data: bytes) -> None:
     found = carrier(OPENAI, OPENAI)
-    assert carried(found, ONE + STOP) == ONE + STOP + DONE
+    assert carried(found, data) == data + DONE
     assert (found.ended, found.failure) == (True, None)
 
 

@@ -267,6 +267,8 @@ class Stage:
         """Nothing is left over: no job, no open stream, no timer but the heartbeat's, every lane free."""
         assert self.gateway.jobs == set()
         assert self.gateway.metrics.streams == 0
+        budget = self.gateway.fleet.budget
+        assert (budget.active, budget.retries) == (0, 0)
         self.clock.advance(6)
         assert self.clock.pending == []
 

@@ -134,6 +134,7 @@ def test_a_foreign_answer() -> None:
         (b" ", "upstream_bad_response", "empty_body"),
         (b"<html>", "upstream_bad_response", "bad_json"),
         (b'{"a":"\xff"}', "upstream_bad_response", "bad_json"),
+        (b'{"type":"message","content":[{"type":"text","text":"\xff"}]}', "upstream_bad_response", "bad_json"),
         (b"[1]", "upstream_bad_response", "bad_shape"),
         (b'{"type":"message"}', "upstream_bad_response", "bad_shape"),
         (b'{"type":"error","error":{"type":"api_error","message":"m"}}', "upstream_error", "stream_error"),

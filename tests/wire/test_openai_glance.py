@@ -95,6 +95,8 @@ def test_an_answer_without_usage() -> None:
         (b"{}", "bad_shape"),
         (b'{"choices": {}}', "bad_shape"),
         (b'{"choices": {}, "usage": 5}', "bad_shape"),
+        (b'{"choices": [{"message": {"content": "\xff"}}]}', "bad_json"),
+        (b'{"choices": [], "usage": 5, "x": "\xff"}', "bad_json"),
         (b'{"choices": [], "usage": {"prompt_tokens"', "bad_json"),
     ],
 )

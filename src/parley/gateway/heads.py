@@ -4,10 +4,12 @@ Pure. Lines are CRLF ended. Sources: RFC 9110 section 7.6.1 (hop by hop), produc
 """
 
 from collections.abc import Iterable
+from math import ceil
 from urllib.parse import quote
 
 from msgspec import Struct
 
+from parley.failure import Failure
 from parley.ports import Headers
 from parley.settings import Provider, Target
 
@@ -123,6 +125,16 @@ def answering(target: str) -> bytes:
 def dropped(names: tuple[str, ...]) -> bytes:
     """The line that lists what could not go to the target."""
     return b"x-parley-dropped: %b\r\n" % b", ".join(map(_safe, names))
+
+
+def refusing(failure: Failure, status: int, attempts: int) -> bytes:
+    """Lines that tell a client's own retries what to do: no more of them once ours are spent."""
+    lines = b""
+    if status == 501 or (attempts and failure.code.blame == "upstream"):
+        lines = b"x-should-retry: false\r\n"
+    if failure.retry_after is not None:
+        lines += b"retry-after: %d\r\n" % max(1, ceil(failure.retry_after))
+    return lines
 
 
 def _safe(value: str) -> bytes:

@@ -5,8 +5,9 @@ another target may answer. After it a failure becomes one error event and the en
 Sources: product contract section 6; fault contract section 1.
 """
 
-from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from parley import jsontext
 from parley.failure import Failure, ParleyError
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 MAX_HELD = 256 * 1024
 MAX_ERROR = 64 * 1024
 LEFT = 499
+_UNSENT: Final = Outgoing(())
 
 
 class Job:
@@ -38,7 +40,7 @@ class Job:
     asked: Asked | None = None
     lane: Lane | None = None
     course: Course | None = None
-    relay: Relay | None = None
+    relay: Relay | None
     committed = False
     over = False
     first_byte: float | None = None
@@ -49,7 +51,7 @@ class Job:
     _errors: tuple[int, Headers, bytearray] | None = None
     _held: list[bytes] | None = None
     _held_size = 0
-    _message: Outgoing = Outgoing(())
+    _message: Outgoing = _UNSENT
     _head = b""
     _paused = False
     _stream = False
@@ -62,6 +64,8 @@ class Job:
         self.request = request
         self.started = self._call_at = self._last_sent = gateway.clock.now()
         self._caller = caller
+        # Not in the class: mypyc leaves out a default of None where the other type is a protocol.
+        self.relay = None
 
     def run(self) -> None:
         """Admit the request and start the first try."""
@@ -118,8 +122,7 @@ class Job:
         if status == 200:
             self._accept(headers)
         elif status < 300:
-            message = f"the provider answered with status {status}"
-            self._broken(Failure("upstream_bad_response", message, detail="bad_shape"))
+            self._broken(Failure("upstream_bad_response", f"the provider answered with {status}", detail="bad_shape"))
         elif status < 400:
             message = "the provider answered with a redirect, which is not followed"
             self._broken(Failure("upstream_redirect", message, detail="redirect_refused"))
@@ -172,6 +175,8 @@ class Job:
         gateway, lane, course = self.gateway, self.lane, self.course
         assert lane is not None
         assert course is not None
+        if failure.detail == "stream_error" and not self.committed:
+            failure = replace(failure, detail="stream_error_first")
         phase = "mid" if self.committed else "pre"
         gateway.metrics.count("parley_upstream_errors_total", lane.provider.name, failure.log_kind, phase)
         if self.committed:
@@ -214,18 +219,12 @@ class Job:
         if isinstance(step, Try):
             before, self.lane = self.lane, step.lane
             if before is not None and because is not None:
-                self._count_retry(before, step.lane, because)
+                self.gateway.metrics.count_retry(before, step.lane, because)
             self._try(step)
         elif isinstance(step, GiveUp):
             self._refuse(step.failure)
         else:
             self._timer = self.gateway.clock.later(step.seconds, lambda: self._advance(because))
-
-    def _count_retry(self, before: Lane, lane: Lane, because: Failure) -> None:
-        if before.target == lane.target:
-            self.gateway.metrics.count("parley_retries_total", lane.provider.name, because.log_kind)
-        else:
-            self.gateway.metrics.count("parley_fallbacks_total", before.target.name, lane.target.name)
 
     def _try(self, step: Try) -> None:
         self.relay = self._errors = None
@@ -327,8 +326,7 @@ class Job:
         self._caller.open(200, heads.STREAM_TYPE + self._head + self._told())
         held, self._held = b"".join(self._held or ()), None
         self.bytes_out += len(held)
-        if held:
-            self._caller.send(held)
+        self._caller.send(held)
 
     def _complete(self, carrier: Relay) -> None:
         """The success terminator has been passed on."""
@@ -366,12 +364,8 @@ class Job:
         """The one error answer, in the caller's own dialect."""
         self.over = True
         self.status, body = self.inlet.wire.encode_error(failure, self.request.id)
-        lines = heads.JSON_TYPE + self._told()
         attempts = self.course.attempts if self.course is not None else 0
-        if self.status == 501 or (attempts and failure.code.blame == "upstream"):
-            lines += b"x-should-retry: false\r\n"
-        if failure.retry_after is not None:
-            lines += b"retry-after: %d\r\n" % max(1, ceil(failure.retry_after))
+        lines = heads.JSON_TYPE + self._told() + heads.refusing(failure, self.status, attempts)
         self._caller.answer(self.status, lines, body)
         self._end("error", failure.log_kind, "pre")
 

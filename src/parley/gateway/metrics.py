@@ -5,6 +5,9 @@ Labels are bounded by the configuration and the tables of kinds, never by what a
 
 from collections import defaultdict
 
+from parley.failure import Failure
+from parley.plan import Lane
+
 LABELS: dict[str, tuple[str, ...]] = {
     "parley_requests_total": ("dialect", "outcome", "kind"),
     "parley_upstream_errors_total": ("provider", "kind", "phase"),
@@ -28,3 +31,10 @@ class Metrics:
     def count(self, *key: str) -> None:
         """Add one to the counter ``key[0]`` with the label values that follow."""
         self.counts[key] += 1
+
+    def count_retry(self, before: Lane, now: Lane, because: Failure) -> None:
+        """Another try: at the same target a retry, at another a fallback."""
+        if before.target == now.target:
+            self.count("parley_retries_total", now.provider.name, because.log_kind)
+        else:
+            self.count("parley_fallbacks_total", before.target.name, now.target.name)

@@ -23,6 +23,7 @@ IDLE_SECONDS = 75.0
 LINGER_SECONDS = 1.0
 LINGER_BYTES = 65536
 _FOREVER = float("inf")
+_VERSIONS = ("1.1", "1.0")
 _IDLE = Refusal(408, "the connection was idle", "idle")
 
 
@@ -162,13 +163,13 @@ class CallerConnection:
             return
         url = self._url
         path = url if b"?" not in url else url.partition(b"?")[0]
-        refusal = self._head_refusal(path)
+        parser = self._parser
+        method, version = parser.get_method(), parser.get_http_version()
+        refusal = self._head_refusal(path, version)
         if refusal is not None:
             self._refuse(refusal)
             return
         self._expect(edge.BODY_TIME, self.house.limits.body_time)
-        parser = self._parser
-        method, version = parser.get_method(), parser.get_http_version()
         inlet = self.house.inlets.get(path)
         incoming: Incoming
         if inlet is not None and method == b"POST":
@@ -252,15 +253,17 @@ class CallerConnection:
 
     # Inside
 
-    def _head_refusal(self, path: bytes) -> Refusal | None:
+    def _head_refusal(self, path: bytes, version: str) -> Refusal | None:
         house, limit = self.house, self.house.limits.header
+        if version not in _VERSIONS:
+            return edge.BAD_HTTP
         if house.draining and path not in (b"/livez", b"/readyz"):
             return edge.DRAINING
         if self._message_bytes > limit and edge.head_size(self._url, self._headers) > limit:
             return edge.HEADERS
         if len(self._headers) > edge.MAX_HEADERS:
             return edge.HEADERS
-        refusal = house.door.head(self._parser.get_http_version(), self._noted, twice=self._twice)
+        refusal = house.door.head(version, self._noted, twice=self._twice)
         if refusal is None and self._url not in house.inlets:
             refusal = edge.path_refusal(self._url)
         return refusal or edge.length_refusal(self._noted, house.limits.body)

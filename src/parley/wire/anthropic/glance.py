@@ -41,6 +41,8 @@ def check_answer(body: bytes) -> Usage | None:
     Raises as ``decode_response`` unless it is a message.
     """
     try:
+        if not body.isascii():
+            body.decode()  # members that are skipped are not checked by the decoder
         answer = _answer(body)
     except BAD_JSON:
         usage = message_of(body).get("usage")

@@ -146,6 +146,8 @@ def check_answer(body: bytes) -> Usage | None:
     Raises unless it holds a list of choices; an error object is ``upstream_error``.
     """
     try:
+        if not body.isascii():
+            body.decode()  # members that are skipped are not checked by the decoder
         answer = _answer(body)
     except BAD_JSON:
         _shaped(_plain(body))
@@ -167,6 +169,7 @@ def _plain(body: bytes) -> _Bare:
     if not body.strip():
         raise bad_response("empty_body", "the provider sent an empty answer")
     try:
+        body.decode()
         return _bare(body)
     except ValidationError:
         raise bad_response("bad_shape", "the provider's answer is not an object") from None
