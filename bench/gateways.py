@@ -10,6 +10,12 @@ ROOT = Path(__file__).parent.parent
 PEERS = ROOT / ".cache" / "peers"
 PRODUCT = ROOT / ".cache" / "product"
 
+
+def compiled() -> bool:
+    """Whether the Parley that is measured has its data path compiled."""
+    return any(PRODUCT.glob("lib/python3*/site-packages/parley__mypyc*"))
+
+
 # A configuration's text for (port, upstream port, folder).
 Text = Callable[[int, int, Path], str]
 

@@ -6,7 +6,7 @@ import platform
 from collections.abc import Callable
 from pathlib import Path
 
-from gateways import NGINX, PARLEY, Gateway
+from gateways import NGINX, PARLEY, Gateway, compiled
 from measure import MANY_MODELS, Plan, Values
 
 BASE = NGINX.rows[0][0]
@@ -177,7 +177,8 @@ def report(values: Values, gateways: list[Gateway], plan: Plan) -> str:
         "# Benchmarks",
         "Written by `make bench WRITE=1`. Method: [bench/README.md](../bench/README.md). Trust the ratios of one run; "
         "absolute numbers belong to the machine.",
-        f"Machine: {machine()}. Medians of {plan.rounds} round(s), {plan.seconds} s a load, one core for the gateway.",
+        f"Machine: {machine()}. Medians of {plan.rounds} round(s), {plan.seconds} s a load, one core for the gateway. "
+        f"Parley's data path: {'compiled' if compiled() else 'plain Python'}.",
         "## Numbers to reach",
         goals(page),
         "## Requests: 2 KB in, 1 KB out, keep-alive",

@@ -83,7 +83,7 @@ def test_the_curl_line_answers(address: str) -> None:
 
 
 def test_the_terminal_line_answers(tmp_path: Path) -> None:
-    [line] = re.findall(r"`\.venv/bin/parley (run [^`]+)`", README)
+    [line] = re.findall(r"`\.cache/product/bin/parley (run [^`]+)`", README)
     done = subprocess.run(
         [*PARLEY, *shlex.split(line)],
         capture_output=True,

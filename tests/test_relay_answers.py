@@ -185,7 +185,7 @@ def test_a_missing_terminator_is_repaired_where_the_answer_had_finished(data: by
     assert (found.ended, found.failure) == (True, None)
 
 
-@pytest.mark.parametrize("data", [ONE, ONE + STOP[:-20], b"", b": nothing but a comment\n\n"])
+@pytest.mark.parametrize("data", [ONE, ONE + STOP[:-20], b": nothing but a comment\n\n"])
 def test_a_stream_that_breaks_off_is_incomplete(data: bytes) -> None:
     found = carrier(OPENAI, OPENAI)
     out = carried(found, data)
@@ -197,6 +197,14 @@ def test_a_stream_that_breaks_off_is_incomplete(data: bytes) -> None:
         "missing_terminator",
         False,
     )
+
+
+@pytest.mark.parametrize("inlet", [OPENAI, ANTHROPIC])
+def test_a_stream_of_nothing_at_all(inlet: str) -> None:
+    found = carrier(inlet, OPENAI)
+    assert found.close() == b""
+    assert found.failure is not None
+    assert (found.failure.kind, found.failure.detail) == ("upstream_bad_response", "empty_body")
 
 
 @pytest.mark.parametrize("split", [True, False])

@@ -114,6 +114,17 @@ async def test_a_call_cancelled_while_its_connection_opens() -> None:
     assert (ear.ended, after.whole) == ([], (200, b"hello"))
 
 
+async def test_a_call_cancelled_before_anything_happened() -> None:
+    yard = Yard(max_connections=1)
+    ear = Ear()
+    yard.pool.send(call(), ear).cancel()
+    await settle()
+    assert ear.ended == []
+    after, _, wire = await yard.ask()
+    wire.hear(OK)
+    assert after.whole == (200, b"hello")
+
+
 async def test_a_pause_before_the_connection_is_there() -> None:
     yard = Yard()
     ear = Ear()
@@ -216,20 +227,39 @@ async def test_too_many_waiting_calls_are_turned_away(monkeypatch: pytest.Monkey
     assert first.ended == []
 
 
+async def test_a_storm_of_cancelled_calls_leaves_every_place_free() -> None:
+    yard = Yard(max_connections=4)
+    for number in range(40):
+        flights = [yard.pool.send(call(), Ear()) for _ in range(6)]
+        if number % 3:
+            await settle()
+        if number % 2:
+            for wire in yard.wires[-2:]:
+                wire.hear(OK)
+        for flight in flights:
+            flight.cancel()
+        await settle()
+    ears = [Ear() for _ in range(4)]
+    for ear in ears:
+        yard.pool.send(call(), ear)
+    await settle()
+    for wire in yard.wires:
+        wire.hear(OK)
+    assert [ear.whole for ear in ears] == [(200, b"hello")] * 4
+
+
 # --- closing -----------------------------------------------------------------------------------
 
 
-async def test_closing_ends_idle_connections_and_lets_calls_finish() -> None:
+async def test_closing_ends_every_connection_and_the_sinks_hear_nothing() -> None:
     yard = Yard()
     _, _, idle = await yard.ask()
     ear, _, busy = await yard.ask()
     idle.hear(OK)
     yard.pool.close()
-    assert (idle.closed, busy.closed) == (True, False)
-    busy.hear(OK)
-    assert ear.whole == (200, b"hello")
+    assert (idle.closed, busy.closed) == (True, True)
     await settle()
-    assert busy.closed
+    assert ear.ended == []
     assert yard.loop.timers == []
 
 

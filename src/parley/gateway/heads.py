@@ -30,9 +30,13 @@ _NOT_UP_PREFIXES = (b"x-stainless-", b"x-forwarded-", b"x-parley-", b"sec-", b"c
 _NOT_DOWN = frozenset(
     _HOP | {
         b"content-type", b"date", b"server", b"set-cookie", b"alt-svc", b"x-request-id", b"x-should-retry", b"via",
-        b"strict-transport-security", b"access-control-allow-origin", b"access-control-allow-credentials",
+        b"request-id", b"cache-control", b"x-accel-buffering", b"strict-transport-security",
+        b"access-control-allow-origin", b"access-control-allow-credentials",
     }
 )  # fmt: skip
+_USUAL = (b"keep-alive", b"close")
+# A caller may send any number of fields that a target cannot take; a header must stay one that clients accept.
+MAX_LISTED = 64
 _TRACE = frozenset({b"traceparent", b"tracestate", b"baggage"})
 
 STREAM_TYPE = b"content-type: text/event-stream\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
@@ -76,6 +80,9 @@ def passed_on(headers: Headers, named: frozenset[bytes]) -> bytes:
     """The caller's headers on its own wire: all but credentials, hop-by-hop and our own; the operator's win."""
     lines = b""
     for name, value in headers:
+        if name == b"connection" and value.lower() not in _USUAL:
+            named = named | _listed(value)
+    for name, value in headers:
         if name not in _NOT_UP and name not in named and not name.startswith(_NOT_UP_PREFIXES):
             lines += b"%b: %b\r\n" % (name, value)
     return lines
@@ -100,11 +107,19 @@ def content_type(headers: Headers) -> bytes:
 
 def downward(headers: Headers) -> bytes:
     """Header lines of a verbatim answer that belong to the provider and go on to the caller."""
-    lines = b""
+    lines, hop = b"", _NOT_DOWN
     for name, value in headers:
-        if name not in _NOT_DOWN:
+        if name == b"connection" and value.lower() not in _USUAL:
+            hop = hop | _listed(value)
+    for name, value in headers:
+        if name not in hop and not name.startswith(b"x-parley-"):
             lines += b"%b: %b\r\n" % (name, value)
     return lines
+
+
+def _listed(connection: bytes) -> frozenset[bytes]:
+    """The headers that a Connection header declares hop-by-hop (RFC 9110 section 7.6.1)."""
+    return frozenset(name.strip() for name in connection.lower().split(b","))
 
 
 def added(headers: Iterable[tuple[str, str]], named: frozenset[bytes]) -> bytes:
@@ -123,8 +138,9 @@ def answering(target: str) -> bytes:
 
 
 def dropped(names: tuple[str, ...]) -> bytes:
-    """The line that lists what could not go to the target."""
-    return b"x-parley-dropped: %b\r\n" % b", ".join(map(_safe, names))
+    """The line that lists what could not go to the target; of very many the first, and how many more."""
+    more = b", and %d more" % (len(names) - MAX_LISTED) if len(names) > MAX_LISTED else b""
+    return b"x-parley-dropped: %b%b\r\n" % (b", ".join(map(_safe, names[:MAX_LISTED])), more)
 
 
 def refusing(failure: Failure, status: int, attempts: int) -> bytes:
@@ -140,8 +156,8 @@ def refusing(failure: Failure, status: int, attempts: int) -> bytes:
 def _safe(value: str) -> bytes:
     """Header-safe: anything but visible ASCII is percent-encoded, so a name never makes a new header."""
     if value.isascii() and value.isprintable():
-        return value[:512].encode()
-    return quote(value[:512], safe="/:@[]().+ ").encode()
+        return value[:128].encode()
+    return quote(value[:128], safe="/:@[]().+ ").encode()
 
 
 def _line(name: bytes, value: bytes) -> bytes:

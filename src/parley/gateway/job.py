@@ -154,7 +154,7 @@ class Job:
         if self._errors is not None:
             status, headers, kept = self._errors
             assert self._route is not None
-            self._refused_by_provider(self._route.way.outlet.decode_error(status, headers, bytes(kept)))
+            self._refused_by_provider(status, self._route.way.outlet.decode_error(status, headers, bytes(kept)))
             return
         carrier = self.relay
         assert carrier is not None
@@ -265,9 +265,9 @@ class Job:
         self._head = b"" if exact else b"x-parley-usage: estimated\r\n"
         self._answer(answer)
 
-    def _refused_by_provider(self, failure: Failure) -> None:
+    def _refused_by_provider(self, status: int, failure: Failure) -> None:
         """A provider that turns out not to count tokens leaves us to estimate; anything else is a failed try."""
-        if self.inlet.operation == "count_tokens" and failure.http_status in (404, 405, 501):
+        if self.inlet.operation == "count_tokens" and status in (404, 405, 501):
             assert self._route is not None
             self._estimate(self._route)
         else:

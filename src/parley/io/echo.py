@@ -5,6 +5,7 @@ Usage counts white-space separated words; ``max_tokens`` and ``stop`` are honour
 """
 
 import asyncio
+import logging
 import re
 import time
 from collections.abc import Iterator
@@ -60,8 +61,7 @@ class _Answer:
             request = wire.decode_request(jsontext.whole(b"".join(self._call.body)))
             answer = respond(request, self._id)
         except ParleyError as error:
-            sink, self._sink = self._sink, None
-            sink.failed(error.failure)
+            self._fail(error.failure)
             return
         reply = Reply(model=request.model, id=self._id, created=int(time.time()), include_usage=request.include_usage)
         if request.stream:
@@ -87,7 +87,19 @@ class _Answer:
             self._waiting = False
             self._step()
 
+    def _fail(self, failure: Failure) -> None:
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            sink.failed(failure)
+
     def _step(self) -> None:
+        try:
+            self._say()
+        except Exception:
+            logging.getLogger("parley").exception("an answer could not be handled")
+            self._fail(Failure("internal", "the gateway failed to handle the answer"))
+
+    def _say(self) -> None:
         if self._sink is None:
             return
         if self._paused:

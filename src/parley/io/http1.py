@@ -18,6 +18,7 @@ from parley.ports import Call, Flight, Headers, Sink
 MAX_INFORMATIONAL = 16
 MAX_DECODED_RATIO = 200
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"content-encoding"})
+_PLAIN = (b"", b"identity")
 _CODINGS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
 
 
@@ -193,7 +194,7 @@ class Connection:
         if name in _FRAMING:
             if name != b"content-encoding":
                 self._framed = True
-            elif value.lower() != b"identity":
+            elif value.strip().lower() not in _PLAIN:
                 self._coding = value.strip().lower()
 
     def on_headers_complete(self) -> None:

@@ -4,6 +4,7 @@ Dearer (a task per call), the same in meaning. Selected with ``transport: aiohtt
 """
 
 import asyncio
+import logging
 import ssl
 from typing import Any
 
@@ -82,6 +83,9 @@ class _Flight:
             failure = error.failure
         except (aiohttp.ClientError, OSError, ssl.SSLError) as error:
             failure = _failure(error, answered=self._answered)
+        except Exception:
+            logging.getLogger("parley").exception("an answer could not be handled")
+            failure = Failure("internal", "the gateway failed to handle the provider's answer")
         sink, self._sink = self._sink, None
         if sink is None:
             return

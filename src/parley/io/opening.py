@@ -100,7 +100,8 @@ class Opener:
 
     async def _tunnel(self, address: Address, proxy: Proxy, context: ssl.SSLContext, protocol: Any) -> None:
         made: asyncio.Future[None] = self._loop.create_future()
-        peer = b"%b:%d" % (address.host.encode("idna"), address.port)
+        host = f"[{address.host}]" if ":" in address.host else address.host
+        peer = b"%b:%d" % (host.encode("idna"), address.port)
         ask = b"CONNECT %b HTTP/1.1\r\nhost: %b\r\n%b\r\n" % (peer, peer, _authorization(proxy))
         transport, _ = await self._loop.create_connection(lambda: _Tunnel(ask, made), proxy.host, proxy.port)
         try:

@@ -113,8 +113,10 @@ class Pool:
         return ticket
 
     def close(self) -> None:
-        """Close idle connections; calls under way go on until they end or are cancelled."""
+        """Close every connection; nobody waits for the calls still under way."""
         self._closed = True
+        for connection in tuple(self._busy):
+            connection.cancel()
         for origin in self._origins.values():
             for connection in origin.idle:
                 connection.transport.abort()
@@ -177,21 +179,18 @@ class Pool:
     def _open_or_wait(self, origin: Origin, ticket: Ticket) -> None:
         if origin.opened < self._max:
             origin.opened += 1
-            ticket.task = self._loop.create_task(self._open(origin, ticket))
+            connection = Connection(self, ticket.call.to.origin, self._loop.time)
+            ticket.task = self._loop.create_task(self._open(origin, ticket, connection))
+            # Not in the task itself: one that is cancelled before its first turn never runs.
+            ticket.task.add_done_callback(lambda task: self._drop(connection, origin) if task.cancelled() else None)
         elif len(origin.waiting) < MAX_WAITING:
             origin.waiting.append(ticket)
         else:
             self._loop.call_soon(self._refuse, ticket, Failure("overloaded", "too many calls to this provider"))
 
-    async def _open(self, origin: Origin, ticket: Ticket) -> None:
+    async def _open(self, origin: Origin, ticket: Ticket, connection: Connection) -> None:
         """Open a connection for a ticket; whatever happens, the origin's count stays right."""
-        call = ticket.call
-        connection = Connection(self, call.to.origin, self._loop.time)
-        try:
-            failure = await self._opener.open(call, connection)
-        except asyncio.CancelledError:
-            self._drop(connection, origin)
-            raise
+        failure = await self._opener.open(ticket.call, connection)
         if failure is not None:
             self._closed_one(origin)
             self._refuse(ticket, failure)

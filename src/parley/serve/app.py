@@ -1,6 +1,5 @@
 """Everything that is not hot, on Starlette: model lists, health, metrics, and the answers to wrong paths."""
 
-from collections.abc import Callable
 from urllib.parse import unquote
 
 from starlette.applications import Starlette
@@ -12,8 +11,8 @@ from parley import __version__
 from parley.failure import Failure, ParleyError
 from parley.serve.house import House
 from parley.serve.metrics import exposition
-from parley.wire import Wire, listing, load
-from parley.wire.inlets import openai_prefixes
+from parley.wire import listing, load
+from parley.wire.inlets import dialect_of, model_prefixes
 
 _JSON = "application/json"
 
@@ -28,7 +27,7 @@ def application(house: House) -> Starlette:
         Route("/health", pages.ready),
         Route("/metrics", pages.metrics),
     ]
-    for prefix in (*openai_prefixes(), "/anthropic", "/anthropic/v1"):
+    for prefix in model_prefixes():
         routes.append(Route(f"{prefix}/models", pages.models, methods=["GET"]))
         routes.append(Route(f"{prefix}/models/{{model:path}}", pages.model, methods=["GET"]))
     return Starlette(routes=routes, exception_handlers={404: pages.unknown, 405: pages.unknown})
@@ -62,32 +61,22 @@ class Pages:
 
     async def models(self, request: Request) -> Response:
         """Every name that can be asked for, in the shape of the caller's dialect."""
-        known = self._listed()
-        if not _speaks_messages(request):
-            return self._json(request, listing.openai_list(known))
-        query = request.query_params
         try:
-            limit = listing.page_limit(query.get("limit"))
-            page = listing.anthropic_list(known, limit, query.get("after_id"), query.get("before_id"))
+            return self._json(request, listing.page(_dialect(request), self._listed(), request.query_params))
         except ParleyError as error:
             return self._error(request, error.failure)
-        return self._json(request, page)
 
     async def model(self, request: Request) -> Response:
         """One of them; names may contain slashes, encoded or not."""
         name = unquote(request.path_params["model"])
         if self._house.gateway.find(name) is None:
             return self._error(request, Failure("model_not_found", f"no model {name[:200]!r}", param="model"))
-        entry = self._entry(name)
-        shape: Callable[[listing.Listed], bytes] = (
-            listing.anthropic_model if _speaks_messages(request) else listing.openai_model
-        )
-        return self._json(request, shape(entry))
+        return self._json(request, listing.one(_dialect(request), self._entry(name)))
 
     async def unknown(self, request: Request, error: Exception) -> Response:
         """No such path, or not with this method."""
-        path = request.url.path
-        if self._house.inlets.get(path.encode()) is not None:
+        path = bytes(request.scope.get("raw_path") or request.url.path.encode()).decode("latin-1")
+        if self._house.inlets.get(path.encode("latin-1")) is not None:
             return self._not_allowed(request, "POST")
         allowed = (getattr(error, "headers", None) or {}).get("Allow")
         if allowed:
@@ -107,13 +96,8 @@ class Pages:
         return Response(body, status, headers, media_type=_JSON)
 
     def _error(self, request: Request, failure: Failure) -> Response:
-        status, body = self._wire(request).encode_error(failure, "")
+        status, body = load(_dialect(request)).encode_error(failure, "")
         return self._json(request, body, status)
-
-    def _wire(self, request: Request) -> Wire:
-        if _speaks_messages(request):
-            return load("anthropic")
-        return self._house.wire_of(request.url.path.encode())
 
     def _listed(self) -> tuple[listing.Listed, ...]:
         registrations = self._house.gateway.settings.registrations
@@ -125,6 +109,5 @@ class Pages:
         return listing.Listed(id=name, created=self._started, owner=owner)
 
 
-def _speaks_messages(request: Request) -> bool:
-    """The header marks the dialect where both share a path (product contract section 5)."""
-    return "anthropic-version" in request.headers or request.url.path.startswith("/anthropic")
+def _dialect(request: Request) -> str:
+    return dialect_of(request.url.path.encode(), request.headers)

@@ -17,7 +17,7 @@ from parley.ports import Headers
 from parley.serve import edge
 from parley.serve.edge import Refusal
 from parley.serve.exchange import CLOSE, STATUS, Exchange, Incoming
-from parley.serve.house import House
+from parley.serve.house import SWEEP_SECONDS, House
 
 IDLE_SECONDS = 75.0
 LINGER_SECONDS = 1.0
@@ -270,7 +270,8 @@ class CallerConnection:
 
     def _expect(self, owed: Refusal, seconds: float) -> None:
         self._owed = owed
-        self._deadline = self.house.now + seconds
+        # The house's clock may be a sweep old, and nobody is cut off early for that.
+        self._deadline = self.house.now + seconds + SWEEP_SECONDS
 
     def _take(self, incoming: Incoming) -> None:
         """It is its turn now, or after those that are not answered yet."""

@@ -20,7 +20,7 @@ _ADDRESS = re.compile(rb"\[.*\]|\d{1,3}(\.\d{1,3}){3}")
 _ORIGIN = re.compile(rb"[a-z][a-z0-9+.-]*://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+)(?::\d{1,5})?")
 # What a target may hold; ';' and '\' mean different things to different servers.
 _PATH = re.compile(rb"/[A-Za-z0-9\-._~%!$&'()*+,:=@/]*")
-_QUERY = re.compile(rb"[\x21\x23-\x3b\x3d\x3f-\x7e\x40]*")
+_QUERY = re.compile(rb"[\x21\x24-\x3b\x3d\x3f-\x7e]*")
 # Encoded dots, separators, control characters and percent signs: nothing that a second decoding would change.
 _ENCODED = re.compile(rb"%(?:[01][0-9a-f]|2e|25|3b|5c|7f|(?![0-9a-f]{2}))", re.IGNORECASE)
 _DOTS = re.compile(rb"/\.{1,2}(/|\Z)")

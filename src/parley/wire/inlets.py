@@ -3,7 +3,7 @@
 Source: product contract section 5 ("a missing or doubled /v1 is tolerated").
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from msgspec import Struct
 
@@ -38,6 +38,14 @@ def openai_prefixes() -> tuple[str, ...]:
     return ("/v1", "", "/v1/v1", "/openai/v1", "/openai", "/openai/v1/v1")
 
 
-def dialect_of(path: bytes) -> str:
-    """The wire whose error shape suits a path that is no inlet."""
-    return "anthropic" if path.startswith(b"/anthropic") else "openai_chat"
+def model_prefixes() -> tuple[str, ...]:
+    """Where the lists of models are found."""
+    return (*openai_prefixes(), "/anthropic", "/anthropic/v1")
+
+
+def dialect_of(path: bytes, headers: Collection[str] = ()) -> str:
+    """The wire that callers of a path read, where the path is no inlet. A header (names in lower case) decides
+    on paths that dialects share (product contract section 5)."""
+    if "anthropic-version" in headers or path.startswith(b"/anthropic"):
+        return "anthropic"
+    return "openai_chat"

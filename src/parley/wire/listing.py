@@ -3,7 +3,7 @@
 Source: OpenAI surface contract section 9, provider contract sections 2 and 13.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -95,3 +95,15 @@ def _position(models: Sequence[Listed], id: str, name: str) -> int:
         if model.id == id:
             return position
     raise invalid(f"{name}: no model of that id", name)
+
+
+def page(dialect: str, models: Sequence[Listed], query: Mapping[str, str]) -> bytes:
+    """The list in a dialect's shape; ``query`` holds paging where it has any. Raises ``invalid_request``."""
+    if dialect != "anthropic":
+        return openai_list(models)
+    return anthropic_list(models, page_limit(query.get("limit")), query.get("after_id"), query.get("before_id"))
+
+
+def one(dialect: str, model: Listed) -> bytes:
+    """One model in a dialect's shape."""
+    return anthropic_model(model) if dialect == "anthropic" else openai_model(model)
