@@ -209,7 +209,7 @@ def compile_modules(folder: Path, modules: list[str]) -> None:
                 )
                 return found
 
-            with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
                 sources = sorted(ext.sources, key=os.path.getsize, reverse=True)
                 ext.extra_objects = [name for names in pool.map(compiled, sources) for name in names]
             ext.sources = []

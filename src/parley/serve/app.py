@@ -75,13 +75,15 @@ class Pages:
 
     async def unknown(self, request: Request, error: Exception) -> Response:
         """No such path, or not with this method."""
-        path = bytes(request.scope.get("raw_path") or request.url.path.encode()).decode("latin-1")
-        if self._house.inlets.get(path.encode("latin-1")) is not None:
+        path = bytes(request.scope.get("raw_path") or str(request.scope["path"]).encode())
+        if path in self._house.inlets:
             return self._not_allowed(request, "POST")
         allowed = (getattr(error, "headers", None) or {}).get("Allow")
         if allowed:
             return self._not_allowed(request, allowed)
-        return self._error(request, Failure("invalid_request", f"there is nothing at {path[:200]}", status=404))
+        return self._error(
+            request, Failure("invalid_request", f"there is nothing at {path[:200].decode('latin-1')}", status=404)
+        )
 
     def _not_allowed(self, request: Request, allowed: str) -> Response:
         message = f"{request.method} is not possible here; allowed: {allowed}"
@@ -89,15 +91,20 @@ class Pages:
         answer.headers["allow"] = allowed
         return answer
 
-    def _json(self, request: Request, body: bytes, status: int = 200) -> Response:
-        given = request.headers.get("x-request-id")
-        request_id = self._house.gateway.request_id(given.encode("latin-1") if given else None)
-        headers = {"x-request-id": request_id, "request-id": request_id}
-        return Response(body, status, headers, media_type=_JSON)
+    def _json(self, request: Request, body: bytes) -> Response:
+        return _response(self._request_id(request), body, 200)
 
     def _error(self, request: Request, failure: Failure) -> Response:
-        status, body = load(_dialect(request)).encode_error(failure, "")
-        return self._json(request, body, status)
+        path = str(request.scope["path"]).encode()
+        inlet = self._house.inlets.get(path)
+        wire = inlet.wire if inlet is not None else load(_dialect(request))
+        request_id = self._request_id(request)
+        status, body = wire.encode_error(failure, request_id)
+        return _response(request_id, body, status)
+
+    def _request_id(self, request: Request) -> str:
+        given = request.headers.get("x-request-id")
+        return self._house.gateway.request_id(given.encode("latin-1") if given else None)
 
     def _listed(self) -> tuple[listing.Listed, ...]:
         registrations = self._house.gateway.settings.registrations
@@ -109,5 +116,9 @@ class Pages:
         return listing.Listed(id=name, created=self._started, owner=owner)
 
 
+def _response(request_id: str, body: bytes, status: int) -> Response:
+    return Response(body, status, {"x-request-id": request_id, "request-id": request_id}, media_type=_JSON)
+
+
 def _dialect(request: Request) -> str:
-    return dialect_of(request.url.path.encode(), request.headers)
+    return dialect_of(str(request.scope["path"]).encode(), request.headers)
