@@ -5,14 +5,15 @@ WHATWG event-stream grammar says; a frame larger than ``max_bytes`` is an error,
 """
 
 import re
+from typing import Final
 
 from msgspec import Struct
 
 from parley.failure import Failure, ParleyError
 
-MAX_EVENT = 1 << 20
-_LINE_END = re.compile(rb"\r\n|\n|\r")
-_BOM = b"\xef\xbb\xbf"
+MAX_EVENT: Final = 1 << 20
+_LINE_END: Final = re.compile(rb"\r\n|\n|\r")
+_BOM: Final = b"\xef\xbb\xbf"
 
 
 class Frame(Struct, frozen=True):

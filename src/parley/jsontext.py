@@ -9,7 +9,7 @@ Source of what must be refused: fault contract C12 (RFC 8259, RFC 7493 section 2
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 from msgspec import Raw
@@ -20,18 +20,18 @@ Members: TypeAlias = dict[str, Raw]
 Parts: TypeAlias = tuple[bytes | memoryview, ...]
 
 # Python and several JSON libraries refuse longer integers, and what only some readers take is no number.
-MAX_DIGITS = 4300
+MAX_DIGITS: Final = 4300
 # Below this size writing the object again is cheaper than finding the member's place.
-SPLICE_FROM = 16 * 1024
+SPLICE_FROM: Final = 16 * 1024
 _STRIDE = MAX_DIGITS // 2
 _TWO_DIGITS = re.compile(rb"\d\d")
 _KEY = re.compile(rb'\s*"((?:[^"\\]|\\.)*)"\s*:\s*')
 _NEXT = re.compile(rb"\s*([,}])")
 _END = re.compile(rb"\s*\Z")
 
-_members = msgspec.json.Decoder(Members)
-_anything = msgspec.json.Decoder()
-encode = msgspec.json.Encoder().encode
+_members: Final = msgspec.json.Decoder(Members).decode
+_anything: Final = msgspec.json.Decoder().decode
+encode: Final = msgspec.json.Encoder().encode
 
 
 def members(body: bytes) -> Members:
@@ -39,7 +39,7 @@ def members(body: bytes) -> Members:
     if not body.isascii() or len(body) > MAX_DIGITS:
         _check_text(body)
     try:
-        found = _members.decode(body)
+        found = _members(body)
     except msgspec.ValidationError:
         raise _refuse("the body must be a JSON object") from None
     except (msgspec.DecodeError, RecursionError, ValueError) as error:
@@ -53,7 +53,7 @@ def whole(body: bytes) -> dict[str, Any]:
     """The decoded object. Raises ``invalid_json``, also for duplicate members at any depth."""
     _check_text(body)
     try:
-        value = _anything.decode(body)
+        value = _anything(body)
         if encode(value) != body:
             json.loads(body, object_pairs_hook=_no_duplicates)
     except (msgspec.DecodeError, RecursionError, ValueError) as error:
@@ -80,12 +80,12 @@ def replaced(body: bytes, found: Members, changes: Mapping[str, Any]) -> Parts:
 def text(raw: Raw) -> str | None:
     """The string a member holds, None where it is not a string."""
     try:
-        return _string.decode(raw)
+        return _string(raw)
     except msgspec.DecodeError:
         return None
 
 
-_string = msgspec.json.Decoder(str)
+_string: Final = msgspec.json.Decoder(str).decode
 
 
 def _check_text(body: bytes) -> None:
@@ -154,7 +154,7 @@ def _walk(found: Members, body: bytes) -> None:
 
 
 def _is_name(written: bytes, key: str) -> bool:
-    return written == key.encode() or _anything.decode(b'"' + written + b'"') == key
+    return written == key.encode() or _anything(b'"' + written + b'"') == key
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

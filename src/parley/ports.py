@@ -46,16 +46,21 @@ class Destination(Struct, frozen=True, kw_only=True, eq=False):
     max_head: int = 65536
 
 
-class Call(Struct, frozen=True):
+class Call:
     """One request. ``head`` are complete header lines (CRLF ended) without Host, Content-Length and the blank
     line; ``body`` are parts to be sent one after the other; ``total`` seconds are left for all of it.
     ``fresh``: on a connection that has carried nothing yet."""
 
-    to: Destination
-    head: bytes
-    body: tuple[bytes | memoryview, ...]
-    total: float
-    fresh: bool = False
+    __slots__ = ("body", "fresh", "head", "to", "total")
+
+    def __init__(
+        self, to: Destination, head: bytes, body: tuple[bytes | memoryview, ...], total: float, fresh: bool = False
+    ) -> None:
+        self.to = to
+        self.head = head
+        self.body = body
+        self.total = total
+        self.fresh = fresh
 
 
 class Sink(Protocol):
@@ -87,12 +92,15 @@ class Flight(Protocol):
         """Read on."""
 
 
-class Request(Struct, frozen=True):
+class Request:
     """One request of a caller, read whole. Header names are in lower case."""
 
-    headers: Headers
-    body: bytes
-    id: str
+    __slots__ = ("body", "headers", "id")
+
+    def __init__(self, headers: Headers, body: bytes, id: str) -> None:
+        self.headers = headers
+        self.body = body
+        self.id = id
 
 
 class Caller(Protocol):

@@ -4,11 +4,11 @@ One Gateway per event loop; each request is a Job (parley.gateway.job).
 """
 
 from collections.abc import Callable, Mapping
-from itertools import count
+from typing import Final
 
 from parley.gateway.job import Job
 from parley.gateway.metrics import Metrics
-from parley.gateway.record import Record, line
+from parley.gateway.record import Outcome, Phase, line
 from parley.gateway.route import Served
 from parley.plan import Fleet
 from parley.ports import Caller, Clock, Request, Timer, Upstream
@@ -16,9 +16,10 @@ from parley.settings import Settings
 from parley.wire.inlets import Inlet
 
 # What callers may invent (provider/model names) is remembered only up to this many.
-REMEMBERED = 1024
-HEARTBEAT_SECONDS = 15.0
-_HEARTBEAT = b": heartbeat\n\n"
+REMEMBERED: Final = 1024
+HEARTBEAT_SECONDS: Final = 15.0
+_HEARTBEAT: Final = b": heartbeat\n\n"
+_BYTE: Final = tuple(f"{number:02x}" for number in range(256))
 
 
 class Gateway:
@@ -37,6 +38,7 @@ class Gateway:
         self.settings = settings
         self.upstreams = upstreams
         self.clock = clock
+        self.now: Callable[[], float] = clock.now
         self.rand = rand
         self.wall = wall
         self.metrics = Metrics()
@@ -45,8 +47,9 @@ class Gateway:
         self.when_idle: Callable[[], None] | None = None
         self._write = write
         self._served: dict[str, Served] = {}
-        self._prefix = f"{int(rand() * 2**48):012x}"
-        self._ids = count(1)
+        self._prefix = f"req_{int(rand() * 2**48):012x}"
+        self._ids = 0
+        self._block = ""
         self._beat: Timer | None = None
 
     def begin(self, inlet: Inlet, request: Request, caller: Caller) -> Job:
@@ -62,7 +65,10 @@ class Gateway:
         """The caller's id where it is fit for a header and a log, else a new one."""
         if given is not None and 0 < len(given) <= 128 and given.isascii() and given.decode().isprintable():
             return given.decode()
-        return f"req_{self._prefix}{next(self._ids):08x}"
+        self._ids += 1
+        if not self._block or not self._ids & 255:
+            self._block = f"{self._prefix}{self._ids >> 8:06x}"
+        return self._block + _BYTE[self._ids & 255]
 
     def find(self, model: str) -> Served | None:
         """What answers chat requests for that name."""
@@ -76,16 +82,16 @@ class Gateway:
             served = self._served[model] = Served(registration, self.upstreams)
         return served
 
-    def ended(self, job: Job, record: Record) -> None:
+    def ended(self, job: Job, outcome: Outcome, kind: str, phase: Phase) -> None:
         """Every job ends here, once."""
         self.jobs.discard(job)
         if self.when_idle is not None and not self.jobs:
             self.when_idle()
-        self.metrics.count("parley_requests_total", record.dialect, record.outcome, record.kind)
-        if record.outcome == "client_abort":
-            self.metrics.count("parley_client_aborts_total", record.phase)
+        self.metrics.count("parley_requests_total", job.inlet.dialect, outcome, kind)
+        if outcome == "client_abort":
+            self.metrics.count("parley_client_aborts_total", phase)
         if self.settings.log_requests:
-            self._write(line(record))
+            self._write(line(job, outcome, kind, phase))
 
     def stale(self, origin: str) -> None:
         """A kept connection had gone; the call was sent again."""
@@ -96,7 +102,7 @@ class Gateway:
 
     def _heartbeat(self) -> None:
         """Comments keep quiet streams alive through proxies (fault contract M4)."""
-        now = self.clock.now()
+        now = self.now()
         for job in tuple(self.jobs):
             job.heartbeat(now, HEARTBEAT_SECONDS, _HEARTBEAT)
         self._beat = self.clock.later(HEARTBEAT_SECONDS / 3, self._heartbeat) if self.jobs else None

@@ -1,37 +1,37 @@
 """What of a request must be known before anything else happens, and whether it may go on. Pure."""
 
-from msgspec import Raw, Struct
+from typing import Final, TypeAlias
+
+from msgspec import Raw
 
 from parley import jsontext
 from parley.failure import Failure, ParleyError, invalid
 from parley.settings import Registration, Settings
 
-_TRUE = Raw(b"true")
-_NOT_TRUE = (Raw(b"false"), Raw(b"null"))
-MAX_PREFIX = 4096
+_TRUE: Final = Raw(b"true")
+_NOT_TRUE: Final = (Raw(b"false"), Raw(b"null"))
+MAX_PREFIX: Final = 4096
 
 
-class Asked(Struct, frozen=True):
-    """The peek: the model's name, whether a stream is wanted, and all members undecoded."""
-
-    model: str
-    stream: bool
-    members: jsontext.Members
+# The model's name, whether a stream is wanted, and all members undecoded.
+Asked: TypeAlias = tuple[str, bool, jsontext.Members]
 
 
 def asked(body: bytes) -> Asked:
-    """Read the members that routing needs. Raises ``invalid_json`` or ``invalid_request`` naming the field."""
+    """Read what routing needs. Raises ``invalid_json`` or ``invalid_request`` naming the field."""
     members = jsontext.members(body)
-    model = jsontext.text(members["model"]) if "model" in members else None
+    named = members.get("model")
+    model = None if named is None else jsontext.text(named)
     if not model:
         raise invalid("model is required and must be a string", "model")
     wanted = members.get("stream")
     stream = wanted is not None and wanted == _TRUE
     if wanted is not None and not stream and wanted not in _NOT_TRUE:
         raise invalid("stream must be true or false", "stream")
-    if "messages" not in members or memoryview(members["messages"])[0] != 0x5B:
+    messages = members.get("messages")
+    if messages is None or memoryview(messages)[0] != 0x5B:
         raise invalid("messages is required and must be a list", "messages")
-    return Asked(model, stream, members)
+    return model, stream, members
 
 
 def prefix_of(registration: Registration, members: jsontext.Members) -> bytes:

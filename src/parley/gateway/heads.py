@@ -5,6 +5,7 @@ Pure. Lines are CRLF ended. Sources: RFC 9110 section 7.6.1 (hop by hop), produc
 
 from collections.abc import Iterable
 from math import ceil
+from typing import Final
 from urllib.parse import quote
 
 from msgspec import Struct
@@ -20,29 +21,30 @@ _HOP = {
 _CREDENTIALS = {
     b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"mlp-api-key", b"dapr-api-token", b"cookie",
 }  # fmt: skip
-_NOT_UP = frozenset(
+_NOT_UP: Final = frozenset(
     _HOP | _CREDENTIALS | {
         b"host", b"accept", b"accept-encoding", b"content-type", b"expect", b"origin", b"referer", b"forwarded", b"via",
         b"x-real-ip", b"x-request-id", b"range", b"if-none-match", b"if-modified-since",
     }
 )  # fmt: skip
-_NOT_UP_PREFIXES = (b"x-stainless-", b"x-forwarded-", b"x-parley-", b"sec-", b"cf-")
-_NOT_DOWN = frozenset(
+_NOT_UP_PREFIXES: Final = (b"x-stainless-", b"x-forwarded-", b"x-parley-", b"sec-", b"cf-")
+_NOT_DOWN: Final = frozenset(
     _HOP | {
         b"content-type", b"date", b"server", b"set-cookie", b"alt-svc", b"x-request-id", b"x-should-retry", b"via",
         b"request-id", b"cache-control", b"x-accel-buffering", b"strict-transport-security",
         b"access-control-allow-origin", b"access-control-allow-credentials",
     }
 )  # fmt: skip
-_USUAL = (b"keep-alive", b"close")
+_USUAL: Final = (b"keep-alive", b"close")
 # A caller may send any number of fields that a target cannot take; a header must stay one that clients accept.
-MAX_LISTED = 64
-_TRACE = frozenset({b"traceparent", b"tracestate", b"baggage"})
+MAX_LISTED: Final = 64
+_TRACE: Final = frozenset({b"traceparent", b"tracestate", b"baggage"})
 
-STREAM_TYPE = b"content-type: text/event-stream\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
-JSON_TYPE = b"content-type: application/json\r\n"
-_ASK_JSON = JSON_TYPE + b"accept: application/json\r\nx-request-id: "
-_ASK_EVENTS = JSON_TYPE + b"accept: text/event-stream\r\nx-request-id: "
+_JSON: Final = b"application/json"
+STREAM_TYPE: Final = b"content-type: text/event-stream\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
+JSON_TYPE: Final = b"content-type: application/json\r\n"
+_ASK_JSON: Final = JSON_TYPE + b"accept: application/json\r\nx-request-id: "
+_ASK_EVENTS: Final = JSON_TYPE + b"accept: text/event-stream\r\nx-request-id: "
 
 
 class LaneHead(Struct, frozen=True):
@@ -101,8 +103,8 @@ def content_type(headers: Headers) -> bytes:
     """The answer's type in lower case; JSON where the provider says none."""
     for name, value in headers:
         if name == b"content-type":
-            return value.lower()
-    return b"application/json"
+            return value if value == _JSON else value.lower()
+    return _JSON
 
 
 def downward(headers: Headers) -> bytes:
@@ -129,7 +131,8 @@ def added(headers: Iterable[tuple[str, str]], named: frozenset[bytes]) -> bytes:
 
 def identified(request_id: str) -> bytes:
     """The request's id under both names that clients read."""
-    return b"x-request-id: %b\r\nrequest-id: %b\r\n" % (request_id.encode(), request_id.encode())
+    name = request_id.encode()
+    return b"x-request-id: %b\r\nrequest-id: %b\r\n" % (name, name)
 
 
 def answering(target: str) -> bytes:

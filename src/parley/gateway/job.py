@@ -12,12 +12,12 @@ from msgspec.structs import replace
 from parley import jsontext
 from parley.failure import Failure, ParleyError
 from parley.gateway import heads
-from parley.gateway.admission import Asked, asked, prefix_of, unknown_model
-from parley.gateway.record import Outcome, Phase, record
+from parley.gateway.admission import asked, prefix_of, unknown_model
+from parley.gateway.record import Outcome, Phase
 from parley.gateway.route import Route, Served
 from parley.plan import Course, GiveUp, Lane, Try
 from parley.ports import Call, Caller, Destination, Flight, Headers, Request, Timer
-from parley.relay import Asis, Outgoing, Relay, outgoing, relay
+from parley.relay import Asis, Outgoing, Relay, outgoing, relay, verbatim
 from parley.tokens import estimate, words
 from parley.wire import Reply
 from parley.wire.inlets import Inlet
@@ -25,9 +25,9 @@ from parley.wire.inlets import Inlet
 if TYPE_CHECKING:
     from parley.gateway import Gateway
 
-MAX_HELD = 256 * 1024
-MAX_ERROR = 64 * 1024
-LEFT = 499
+MAX_HELD: Final = 256 * 1024
+MAX_ERROR: Final = 64 * 1024
+LEFT: Final = 499
 _UNSENT: Final = Outgoing(())
 
 
@@ -37,17 +37,18 @@ class Job:
     Defaults stand in the class: a request sets only what it uses.
     """
 
-    asked: Asked | None = None
+    model = ""
     lane: Lane | None = None
     course: Course | None = None
-    relay: Relay | None
+    relay: Relay | None = None
+    route: Route | None = None
     committed = False
     over = False
     first_byte: float | None = None
     bytes_out = 0
     status = 200
-    _flight: Flight | None = None
-    _timer: Timer | None = None
+    _flight: Flight | None
+    _timer: Timer | None
     _errors: tuple[int, Headers, bytearray] | None = None
     _held: list[bytes] | None = None
     _held_size = 0
@@ -55,17 +56,17 @@ class Job:
     _head = b""
     _paused = False
     _stream = False
-    _route: Route | None = None
     _served: Served
+    _members: jsontext.Members
 
     def __init__(self, gateway: "Gateway", inlet: Inlet, request: Request, caller: Caller) -> None:
         self.gateway = gateway
         self.inlet = inlet
         self.request = request
-        self.started = self._call_at = self._last_sent = gateway.clock.now()
+        self.started = self._call_at = self.last_sent = gateway.now()
         self._caller = caller
         # Not in the class: mypyc leaves out a default of None where the other type is a protocol.
-        self.relay = None
+        self._flight = self._timer = None
 
     def run(self) -> None:
         """Admit the request and start the first try."""
@@ -74,7 +75,7 @@ class Job:
         except ParleyError as error:
             self._refuse(error.failure)
             return
-        self._advance()
+        self._step(None, self.started)
 
     # The caller's side
 
@@ -110,15 +111,15 @@ class Job:
 
     def heartbeat(self, now: float, every: float, comment: bytes) -> None:
         """Send a comment on a stream that has been quiet for so long."""
-        if self.committed and not self.over and now - self._last_sent >= every:
-            self._last_sent = now
+        if self.committed and not self.over and now - self.last_sent >= every:
+            self.last_sent = now
             self._caller.send(comment)
 
     # The upstream's side (Sink)
 
     def head(self, status: int, headers: Headers) -> None:
         """The provider has begun to answer."""
-        self.first_byte = self.gateway.clock.now() - self._call_at
+        self.first_byte = self.gateway.now() - self._call_at
         if status == 200:
             self._accept(headers)
         elif status < 300:
@@ -153,8 +154,8 @@ class Job:
             return
         if self._errors is not None:
             status, headers, kept = self._errors
-            assert self._route is not None
-            self._refused_by_provider(status, self._route.way.outlet.decode_error(status, headers, bytes(kept)))
+            assert self.route is not None
+            self._refused_by_provider(status, self.route.way.outlet.decode_error(status, headers, bytes(kept)))
             return
         carrier = self.relay
         assert carrier is not None
@@ -180,10 +181,10 @@ class Job:
         phase = "mid" if self.committed else "pre"
         gateway.metrics.count("parley_upstream_errors_total", lane.provider.name, failure.log_kind, phase)
         if self.committed:
-            course.broke(failure, gateway.clock.now())
+            course.broke(failure, gateway.now())
             self._error_event(failure)
             return
-        course.failed(failure, gateway.clock.now())
+        course.failed(failure, gateway.now())
         self._held = None
         self._held_size = 0
         self._advance(failure)
@@ -192,30 +193,30 @@ class Job:
 
     def _admit(self) -> None:
         gateway = self.gateway
-        self.asked = peek = asked(self.request.body)
-        served = gateway.find(peek.model)
+        self.model, streams, self._members = asked(self.request.body)
+        served = gateway.find(self.model)
         if served is None:
-            raise unknown_model(gateway.settings, peek.model)
+            raise unknown_model(gateway.settings, self.model)
         self._served = served
-        self._stream = peek.stream and self.inlet.operation == "chat"
+        self._stream = streams and self.inlet.operation == "chat"
         if self._stream and gateway.metrics.streams >= gateway.settings.limits.streams:
             gateway.metrics.count("parley_shed_total", "concurrency")
             raise ParleyError(Failure("overloaded", "too many open streams", retry_after=1.0))
         registration = served.registration
-        prefix = prefix_of(registration, peek.members)
-        self.course = gateway.fleet.course(
-            registration, gateway.settings.providers, self.started, gateway.rand, prefix=prefix
-        )
+        prefix, providers = prefix_of(registration, self._members), gateway.settings.providers
+        self.course = gateway.fleet.course(registration, providers, self.started, gateway.rand, prefix=prefix)
 
     # Tries
 
-    def _advance(self, because: Failure | None = None) -> None:
-        """Do what the course says next: try, wait, or give up."""
+    def _advance(self, because: Failure | None) -> None:
         self._timer = None
-        if self.over:
-            return
+        if not self.over:
+            self._step(because, self.gateway.now())
+
+    def _step(self, because: Failure | None, now: float) -> None:
+        """Do what the course says next: try, wait, or give up."""
         assert self.course is not None
-        step = self.course.next(self.gateway.clock.now())
+        step = self.course.next(now)
         if isinstance(step, Try):
             before, self.lane = self.lane, step.lane
             if before is not None and because is not None:
@@ -228,13 +229,12 @@ class Job:
 
     def _try(self, step: Try) -> None:
         self.relay = self._errors = None
-        assert self.asked is not None
         try:
-            route = self._route = self._served.route(self.inlet, step.lane)
+            route = self.route = self._served.route(self.inlet, step.lane)
             if route.to is None:
                 self._estimate(route)
                 return
-            message = self._message = outgoing(route.way, self.request.body, self.asked.members)
+            message = self._message = outgoing(route.way, self.request.body, self._members)
         except ParleyError as error:
             self._release()
             self._refuse(error.failure)
@@ -244,13 +244,13 @@ class Job:
     def _send(self, route: Route, to: Destination, message: Outgoing, *, fresh: bool) -> None:
         request, course = self.request, self.course
         assert course is not None
-        head = route.asks[self._stream] + request.id.encode() + b"\r\n"
-        if route.way.verbatim:
+        head = b"%b%b\r\n" % (route.ask_events if self._stream else route.ask_json, request.id.encode())
+        if route.verbatim:
             head += heads.passed_on(request.headers, route.named)
         else:
             head += heads.traced(request.headers)
             head += heads.added(message.headers, route.named) if message.headers else b""
-        now = self._call_at = self.gateway.clock.now()
+        now = self._call_at = self.gateway.now()
         call = Call(to, head, message.body, max(0.001, course.deadline - now), fresh)
         self._flight = route.upstream.send(call, self)
         if self._paused:
@@ -261,15 +261,14 @@ class Job:
         count = self.inlet.wire.count
         assert count is not None
         exact = route.way.provider.quirks.options.get("count") == "words"
-        answer = count(jsontext.whole(self.request.body), words if exact else estimate)
         self._head = b"" if exact else b"x-parley-usage: estimated\r\n"
-        self._answer(answer)
+        self._answer(count(jsontext.whole(self.request.body), words if exact else estimate))
 
     def _refused_by_provider(self, status: int, failure: Failure) -> None:
         """A provider that turns out not to count tokens leaves us to estimate; anything else is a failed try."""
         if self.inlet.operation == "count_tokens" and status in (404, 405, 501):
-            assert self._route is not None
-            self._estimate(self._route)
+            assert self.route is not None
+            self._estimate(self.route)
         else:
             self.failed(failure)
 
@@ -282,18 +281,20 @@ class Job:
             message = "the provider answered with something that is neither JSON nor an event stream"
             self._broken(Failure("upstream_bad_response", message, detail="bad_content_type"))
             return
-        assert self._route is not None
-        way = self._route.way
-        if way.inlet is way.outlet:
+        route = self.route
+        assert route is not None
+        if route.same:
             self._head = heads.downward(headers)
         if self.inlet.operation != "chat":
             self.relay = Asis()
-        else:
-            self.relay = relay(way, self._reply, streams=self._stream, events=events)
+            return
+        self.relay = verbatim(self.inlet.wire, streams=self._stream, events=events) if route.same else None
+        if self.relay is None:
+            self.relay = relay(route.way, self._reply, streams=self._stream, events=events)
 
     def _reply(self) -> Reply:
-        assert self._route is not None
-        way = self._route.way
+        assert self.route is not None
+        way = self.route.way
         return Reply(
             model=way.target.model,
             id=self.request.id,
@@ -304,7 +305,7 @@ class Job:
 
     def _deliver(self, carrier: Relay, out: bytes) -> None:
         if self.committed:
-            self._last_sent = self.gateway.clock.now()
+            self.last_sent = self.gateway.now()
             self.bytes_out += len(out)
             self._caller.send(out)
             return
@@ -321,8 +322,8 @@ class Job:
         gateway, course = self.gateway, self.course
         assert course is not None
         gateway.metrics.streams += 1
-        self._last_sent = gateway.clock.now()
-        course.committed(self._last_sent, first_byte=self._last_sent - self._call_at)
+        self.last_sent = gateway.now()
+        course.committed(self.last_sent, first_byte=self.last_sent - self._call_at)
         self._caller.open(200, heads.STREAM_TYPE + self._head + self._told())
         held, self._held = b"".join(self._held or ()), None
         self.bytes_out += len(held)
@@ -347,7 +348,8 @@ class Job:
     def _succeeded(self) -> None:
         assert self.course is not None
         self.over = True
-        self.course.succeeded(self.gateway.clock.now(), first_byte=self.first_byte or 0.0)
+        self.last_sent = self.gateway.now()
+        self.course.succeeded(self.last_sent, first_byte=self.first_byte or 0.0)
 
     def _broken(self, failure: Failure) -> None:
         """A failure that we saw, not the connection: stop the call, then as any other."""
@@ -372,9 +374,9 @@ class Job:
     def _told(self) -> bytes:
         """What every inference answer says of itself."""
         lines = heads.identified(self.request.id)
-        if self._route is None or self.course is None:
+        if self.route is None or self.course is None:
             return lines
-        lines += b"%b%d\r\n" % (self._route.answering, self.course.attempts)
+        lines = b"%b%b%b\r\n" % (lines, self.route.answering, str(self.course.attempts).encode())
         return lines + heads.dropped(self._message.dropped) if self._message.dropped else lines
 
     # The end
@@ -391,10 +393,8 @@ class Job:
             self._timer.cancel()
         self._drop_flight()
         if self.course is not None:
-            self.course.abandoned(self.gateway.clock.now())
+            self.course.abandoned(self.gateway.now())
 
     def _end(self, outcome: Outcome, kind: str, phase: Phase) -> None:
-        self.over = True
-        if self.committed:
-            self.gateway.metrics.streams -= 1
-        self.gateway.ended(self, record(self, outcome, kind, phase))
+        self.gateway.metrics.streams -= self.committed
+        self.gateway.ended(self, outcome, kind, phase)

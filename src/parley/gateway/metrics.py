@@ -3,8 +3,6 @@
 Labels are bounded by the configuration and the tables of kinds, never by what a caller sends.
 """
 
-from collections import defaultdict
-
 from parley.failure import Failure
 from parley.plan import Lane
 
@@ -25,12 +23,12 @@ class Metrics:
     __slots__ = ("counts", "streams")
 
     def __init__(self) -> None:
-        self.counts: defaultdict[tuple[str, ...], int] = defaultdict(int)
+        self.counts: dict[tuple[str, ...], int] = {}
         self.streams = 0
 
     def count(self, *key: str) -> None:
         """Add one to the counter ``key[0]`` with the label values that follow."""
-        self.counts[key] += 1
+        self.counts[key] = self.counts.get(key, 0) + 1
 
     def count_retry(self, before: Lane, now: Lane, because: Failure) -> None:
         """Another try: at the same target a retry, at another a fallback."""

@@ -1,9 +1,11 @@
 """The one terminal line of a request, as a value and as JSON text. Source: fault contract rule 5."""
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
+
+from parley.gateway.route import Route
 
 if TYPE_CHECKING:
     from parley.gateway.job import Job
@@ -11,7 +13,7 @@ if TYPE_CHECKING:
 Phase: TypeAlias = Literal["pre", "mid", "done"]
 Outcome: TypeAlias = Literal["ok", "error", "client_abort"]
 # Where no provider counted: about four bytes of text to a token.
-_BYTES_PER_TOKEN = 4
+_BYTES_PER_TOKEN: Final = 4
 
 
 class Record(Struct, frozen=True, gc=False):
@@ -34,27 +36,56 @@ class Record(Struct, frozen=True, gc=False):
     usage: Literal["exact", "estimated"]
 
 
-line = msgspec.json.Encoder().encode
+_encode: Final = msgspec.json.Encoder().encode
+_THOUSANDTHS: Final = tuple(f"{number:03}" for number in range(1000))
 
 
-def record(job: "Job", outcome: Outcome, kind: str, phase: Phase) -> Record:
+def line(job: "Job", outcome: Outcome, kind: str, phase: Phase) -> bytes:
     """The line of a job that has just ended."""
+    if outcome == "ok" and job.route is not None and job.course is not None:
+        return _succeeded(job, job.route, job.course.attempts).encode()
     usage = job.relay.usage if job.relay is not None else None
     lane, course, first = job.lane, job.course, job.first_byte
-    return Record(
+    made = Record(
         "request.end",
         job.request.id,
         job.inlet.dialect,
-        job.asked.model if job.asked is not None else "",
+        job.model,
         lane.provider.name if lane is not None else "",
         course.attempts if course is not None else 0,
         phase,
         outcome,
         kind,
         job.status,
-        int((job.gateway.clock.now() - job.started) * 1e6) / 1000,
+        int((job.gateway.now() - job.started) * 1e6) / 1000,
         None if first is None else int(first * 1e6) / 1000,
         usage.input if usage is not None else len(job.request.body) // _BYTES_PER_TOKEN,
         usage.output if usage is not None else job.bytes_out // _BYTES_PER_TOKEN,
         "estimated" if usage is None or usage.estimated else "exact",
     )
+    return _encode(made)
+
+
+def _succeeded(job: "Job", route: Route, attempts: int) -> str:
+    """The same text for the usual end, put together at half the cost."""
+    name, usage, first = job.request.id, None if job.relay is None else job.relay.usage, job.first_byte
+    if '"' in name or "\\" in name:
+        name = _encode(name).decode()[1:-1]
+    if not route.logged:
+        parts = (_encode(part).decode() for part in (job.inlet.dialect, job.model, route.way.provider.name))
+        route.logged = '","dialect":{},"model":{},"provider":{},"attempts":'.format(*parts)
+    took = int((job.last_sent - job.started) * 1e6)
+    ttfb = "null" if first is None else _milliseconds(int(first * 1e6))
+    tokens, made = len(job.request.body) // _BYTES_PER_TOKEN, job.bytes_out // _BYTES_PER_TOKEN
+    sure = "estimated"
+    if usage is not None:
+        tokens, made, sure = usage.input, usage.output, "estimated" if usage.estimated else "exact"
+    return (
+        f'{{"event":"request.end","request_id":"{name}{route.logged}{attempts},"phase":"done","outcome":"ok",'
+        f'"kind":"","status":200,"ms":{_milliseconds(took)},"ttfb_ms":{ttfb},"in_tok":{tokens},"out_tok":{made},'
+        f'"usage":"{sure}"}}'
+    )
+
+
+def _milliseconds(microseconds: int) -> str:
+    return f"{microseconds // 1000}.{_THOUSANDTHS[microseconds % 1000]}"

@@ -1,8 +1,7 @@
 """What is the same for every request of one dialect down one lane, made once: the hot path only looks it up."""
 
 from collections.abc import Mapping
-
-from msgspec import Struct
+from typing import Final
 
 from parley.gateway import heads
 from parley.plan import Lane
@@ -12,21 +11,29 @@ from parley.settings import Registration
 from parley.wire.inlets import Inlet
 
 # A registration has few lanes; a flood of them can only mean many keys and endpoints. Beyond this, begin anew.
-REMEMBERED = 1024
+REMEMBERED: Final = 1024
 
 
-class Route(Struct, frozen=True, kw_only=True):
+class Route:
     """``to`` is None where the provider cannot be asked for the operation (then tokens are estimated).
 
-    ``asks`` are the constant header lines of a request for one object and for events; the request's id follows.
+    The asks are the constant header lines of a request for one object or for events; the request's id follows.
     """
 
-    way: Passage
-    upstream: Upstream
-    to: Destination | None
-    asks: tuple[bytes, bytes]
-    named: frozenset[bytes]
-    answering: bytes
+    __slots__ = ("answering", "ask_events", "ask_json", "logged", "named", "same", "to", "upstream", "verbatim", "way")
+
+    def __init__(self, way: Passage, upstream: Upstream, to: Destination | None, head: heads.LaneHead) -> None:
+        self.way = way
+        self.verbatim = way.verbatim
+        self.same = way.inlet is way.outlet
+        self.upstream = upstream
+        self.to = to
+        self.ask_json = head.lines + heads.asking(events=False)
+        self.ask_events = head.lines + heads.asking(events=True)
+        self.named = head.named
+        # What its log lines have in common; known with the first.
+        self.logged = ""
+        self.answering = heads.answering(way.target.name)
 
 
 class Served:
@@ -37,14 +44,13 @@ class Served:
     def __init__(self, registration: Registration, upstreams: Mapping[str, Upstream]) -> None:
         self.registration = registration
         self._upstreams = upstreams
-        self._routes: dict[tuple[int, str, str, int, int], Route] = {}
+        self._routes: dict[tuple[int, Lane], Route] = {}
 
     def route(self, inlet: Inlet, lane: Lane) -> Route:
         """The way of this dialect's requests down this lane. Raises ``invalid_request`` where defaults do not fit."""
-        target = lane.target
-        key = (inlet.number, target.provider, target.model, lane.endpoint, lane.key)
+        key = (inlet.number, lane)
         found = self._routes.get(key)
-        if found is None or found.way.provider is not lane.provider:
+        if found is None:
             if len(self._routes) >= REMEMBERED:
                 self._routes.clear()
             found = self._routes[key] = self._made(inlet, lane)
@@ -67,11 +73,5 @@ class Served:
             first_byte=provider.timeouts.first_byte,
             idle=provider.timeouts.idle,
         )
-        return Route(
-            way=way,
-            upstream=self._upstreams[provider.transport],
-            to=to if asked == inlet.operation and asked in provider.paths else None,
-            asks=(head.lines + heads.asking(events=False), head.lines + heads.asking(events=True)),
-            named=head.named,
-            answering=heads.answering(target.name),
-        )
+        asks = asked == inlet.operation and asked in provider.paths
+        return Route(way, self._upstreams[provider.transport], to if asks else None, head)

@@ -8,31 +8,37 @@ Sources: RFC 9112; fault contract U6-U10, U17-U22, M1, M2.
 import logging
 import zlib
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Final, TypeAlias
 
 import httptools
 
 from parley.failure import Failure
 from parley.ports import Call, Flight, Headers, Sink
 
-MAX_INFORMATIONAL = 16
-MAX_DECODED_RATIO = 200
-_FRAMING = frozenset({b"content-length", b"transfer-encoding", b"content-encoding"})
-_PLAIN = (b"", b"identity")
-_CODINGS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
+MAX_INFORMATIONAL: Final = 16
+MAX_DECODED_RATIO: Final = 200
+_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding", b"content-encoding"})
+_PLAIN: Final = (b"", b"identity")
+_CODINGS: Final = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
 
 
-class Owner(Protocol):
+Message: TypeAlias = tuple[bytes | memoryview, ...]
+
+
+class Owner:
     """Who is told about a connection: its pool."""
 
     def freed(self, connection: "Connection") -> None:
         """The answer is whole and the connection may be used again."""
+        raise NotImplementedError
 
     def gone(self, connection: "Connection") -> None:
         """The connection must not be used again."""
+        raise NotImplementedError
 
     def stale(self, connection: "Connection", call: Call, sink: Sink) -> bool:
         """A reused connection was closed before it said a byte; True when the call was sent again."""
+        raise NotImplementedError
 
 
 class Connection:
@@ -59,12 +65,12 @@ class Connection:
 
     # The pool's side
 
-    def begin(self, call: Call, sink: Sink, message: tuple[bytes | memoryview, ...], since: float) -> None:
-        """Send the request and hear the answer for ``sink``. ``since`` (monotonic) is when the call was made."""
+    def begin(self, call: Call, sink: Sink, message: Message, since: float, now: float) -> None:
+        """Send the request and hear the answer for ``sink``. The call was made ``since`` (monotonic) and leaves now."""
         self.call = call
         self.sink = sink
         self.started = since
-        self.last_byte = now = self._now()
+        self.last_byte = now
         self.deadline = now + call.to.first_byte
         self._answered = self._whole = self._framed = False
         self._coding = None

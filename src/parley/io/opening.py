@@ -9,15 +9,15 @@ import socket
 import ssl
 from base64 import b64encode
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from parley.failure import Failure
 from parley.ports import Call, Destination
 
 Message = tuple[bytes | memoryview, ...]
-_JOIN_BELOW = 64 * 1024
-_REMEMBERED = 4096
+_JOIN_BELOW: Final = 64 * 1024
+_REMEMBERED: Final = 4096
 
 
 class Address(NamedTuple):
@@ -55,10 +55,10 @@ class Opener:
             start = self._start(call.to)
         body = call.body
         length = len(body[0]) if len(body) == 1 else sum(map(len, body))
-        head = b"%b%bcontent-length: %d\r\n\r\n" % (start, call.head, length)
-        if length < _JOIN_BELOW:
-            return (b"".join((head, *body)),)
-        return (head, *body)
+        head = b"%b%bcontent-length: %b\r\n\r\n" % (start, call.head, str(length).encode())
+        if length >= _JOIN_BELOW:
+            return (head, *body)
+        return (head + body[0] if len(body) == 1 else b"".join((head, *body)),)
 
     def _start(self, to: Destination) -> bytes:
         """Request line and Host: the same for every call to a destination."""

@@ -8,16 +8,17 @@ Sources: performance notes (own client 4 times cheaper than any library); fault 
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
 from parley.failure import Failure
-from parley.io.http1 import Connection
+from parley.io.http1 import Connection, Owner
 from parley.io.opening import Opener
 from parley.ports import Call, Flight, Sink, Timer
 
-SWEEP_SECONDS = 0.1
-IDLE_SECONDS = 55.0
-MAX_CONNECTIONS = 4096
-MAX_WAITING = 8192
+SWEEP_SECONDS: Final = 0.1
+IDLE_SECONDS: Final = 55.0
+MAX_CONNECTIONS: Final = 4096
+MAX_WAITING: Final = 8192
 
 
 class Ticket:
@@ -75,7 +76,7 @@ class Origin:
         self.waiting: deque[Ticket] = deque()
 
 
-class Pool:
+class Pool(Owner):
     """An Upstream over our own connections. One per event loop."""
 
     def __init__(
@@ -87,6 +88,7 @@ class Pool:
         on_stale: Callable[[str], None] = lambda origin: None,
     ) -> None:
         self._loop = loop
+        self._now: Callable[[], float] = loop.time
         self._opener = opener
         self._max = max_connections
         self._on_stale = on_stale
@@ -100,12 +102,12 @@ class Pool:
         origin = self._origins.get(call.to.origin)
         if origin is None:
             origin = self._origins[call.to.origin] = Origin()
-        now = self._loop.time()
+        now = self._now()
         idle = origin.idle
         while idle and not call.fresh:
             connection = idle.pop()
             if now - connection.idle_since < IDLE_SECONDS and not connection.transport.is_closing():
-                self._begin(connection, call, sink, now)
+                self._begin(connection, call, sink, now, now)
                 return connection
             connection.transport.abort()
         ticket = Ticket(call, sink, now)
@@ -162,24 +164,24 @@ class Pool:
 
     # Inside
 
-    def _begin(self, connection: Connection, call: Call, sink: Sink, since: float) -> None:
+    def _begin(self, connection: Connection, call: Call, sink: Sink, since: float, now: float) -> None:
         self._busy.add(connection)
         if self._timer is None:
             self._timer = self._loop.call_later(SWEEP_SECONDS, self._sweep)
-        connection.begin(call, sink, self._opener.message(call), since)
+        connection.begin(call, sink, self._opener.message(call), since, now)
 
     def _begin_ticket(self, connection: Connection, ticket: Ticket) -> None:
         assert ticket.sink is not None
         ticket.connection = connection
         ticket.task = None
-        self._begin(connection, ticket.call, ticket.sink, ticket.made)
+        self._begin(connection, ticket.call, ticket.sink, ticket.made, self._now())
         if ticket.paused:
             connection.pause()
 
     def _open_or_wait(self, origin: Origin, ticket: Ticket) -> None:
         if origin.opened < self._max:
             origin.opened += 1
-            connection = Connection(self, ticket.call.to.origin, self._loop.time)
+            connection = Connection(self, ticket.call.to.origin, self._now)
             ticket.task = self._loop.create_task(self._open(origin, ticket, connection))
             # Not in the task itself: one that is cancelled before its first turn never runs.
             ticket.task.add_done_callback(lambda task: self._drop(connection, origin) if task.cancelled() else None)
@@ -228,7 +230,7 @@ class Pool:
 
     def _sweep(self) -> None:
         """Look at every call under way; stop looking when there is none."""
-        now = self._loop.time()
+        now = self._now()
         for connection in tuple(self._busy):
             connection.expire(now)
         more = bool(self._busy) and not self._closed

@@ -10,9 +10,10 @@ Inside: order (strategies), place and health (what is known of a provider), retr
 learnt), survey (what is left to it), budget. Operators read docs/routing.md.
 """
 
-from parley.plan.course import Course, GiveUp, Lane, Step, Try, Wait
+from parley.plan.course import Course, GiveUp, Step, Wait
 from parley.plan.fleet import Fleet, Health
 from parley.plan.order import Rand
+from parley.plan.place import Lane, Try
 from parley.plan.policy import Policy
 
 __all__ = ["Course", "Fleet", "GiveUp", "Health", "Lane", "Policy", "Rand", "Step", "Try", "Wait"]

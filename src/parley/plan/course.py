@@ -1,40 +1,22 @@
 """The course of one request: which lane is tried next, when to wait, when to stop. Pure; called by the gateway."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from msgspec import Struct
 
 from parley.failure import Failure
 from parley.plan.health import FAILED_PACE, SPOKEN, counts, forget, park
 from parley.plan.order import Pool, Rand, order
+from parley.plan.place import Try
 from parley.plan.retry import CONNECT, STALE, Trail, Way, may_move
 from parley.plan.survey import Survey, gone, usable
-from parley.settings import Provider, Registration, Target
+from parley.settings import Provider, Registration
 
 if TYPE_CHECKING:
     from parley.plan.fleet import Fleet
 
-_SLACK = 1e-6  # a timer may fire this early; waiting again for it would only cost a turn of the loop
-
-
-class Lane(Struct, frozen=True):
-    """One concrete way to an answer: a target at endpoint ``endpoint`` of its provider with key ``key``.
-
-    Both are indexes into the provider's ``endpoints`` and ``keys``; ``key`` is -1 where it has none.
-    """
-
-    target: Target
-    provider: Provider
-    endpoint: int
-    key: int
-
-
-class Try(Struct, frozen=True):
-    """Send the request there now. ``fresh``: the last try died with its connection, so take a new one."""
-
-    lane: Lane
-    fresh: bool = False
+_SLACK: Final = 1e-6  # a timer may fire this early; waiting again for it would only cost a turn of the loop
 
 
 class Wait(Struct, frozen=True):
@@ -253,11 +235,12 @@ class Course:
         self._way = way
         trail = self._trail
         if trail is None:
-            return Try(Lane(target, provider, seat.endpoint, seat.key))
+            return seat.first(target, provider)
         if place in trail.places:
             self._retry = True
             self._fleet.budget.retries += 1
-        return Try(Lane(target, provider, seat.endpoint, seat.key), trail.fresh(site))
+        step = seat.first(target, provider)
+        return Try(step.lane, True) if trail.fresh(site) else step
 
     def _released(self) -> Way:
         """End the open try: its slots are free again."""

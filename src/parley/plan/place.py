@@ -8,11 +8,37 @@ Place
 
 from collections.abc import Sequence
 from math import inf
+from typing import Final
+
+from msgspec import Struct
 
 from parley.plan.health import Breaker, Gauge
 from parley.plan.order import Pool, Rand, order
 from parley.plan.policy import Policy
-from parley.settings import Provider
+from parley.settings import Provider, Target
+
+# Models come from callers, so what a seat remembers of them is bounded.
+REMEMBERED: Final = 64
+
+
+class Lane(Struct, frozen=True, eq=False):
+    """One concrete way to an answer: a target at endpoint ``endpoint`` of its provider with key ``key``.
+
+    Both are indexes into the provider's ``endpoints`` and ``keys``; ``key`` is -1 where it has none. Compared by
+    identity: a seat gives the same one again.
+    """
+
+    target: Target
+    provider: Provider
+    endpoint: int
+    key: int
+
+
+class Try(Struct, frozen=True):
+    """Send the request there now. ``fresh``: the last try died with its connection, so take a new one."""
+
+    lane: Lane
+    fresh: bool = False
 
 
 class Site(Gauge):
@@ -37,7 +63,7 @@ class Token:
 class Seat:
     """One endpoint with one key, by their indexes (-1: no key). ``parked``: model -> end of its rate limit."""
 
-    __slots__ = ("endpoint", "key", "parked", "site", "token")
+    __slots__ = ("_first", "endpoint", "key", "parked", "site", "token")
 
     def __init__(self, site: Site, token: Token, endpoint: int, key: int) -> None:
         self.site = site
@@ -45,6 +71,16 @@ class Seat:
         self.endpoint = endpoint
         self.key = key
         self.parked: dict[str, float] = {}
+        self._first: dict[Target, Try] = {}
+
+    def first(self, target: Target, provider: Provider) -> Try:
+        """A try of this target here, on any connection."""
+        step = self._first.get(target)
+        if step is None or step.lane.provider is not provider:
+            if len(self._first) >= REMEMBERED:
+                self._first.clear()
+            step = self._first[target] = Try(Lane(target, provider, self.endpoint, self.key))
+        return step
 
 
 class Place:

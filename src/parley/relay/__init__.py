@@ -15,6 +15,7 @@ from parley.relay.answer import (
     VerbatimWhole,
     merged,
     relay,
+    verbatim,
 )
 from parley.relay.request import Outgoing, Passage, outgoing, passage
 
@@ -32,4 +33,5 @@ __all__ = [
     "outgoing",
     "passage",
     "relay",
+    "verbatim",
 ]

@@ -1,7 +1,7 @@
 """How an answer comes back: verbatim or rebuilt, whole or as a stream, all with ``feed`` and ``close``."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -10,29 +10,32 @@ from parley.fold import Fold, unfold
 from parley.framing import SseReader, check_text, parse_block
 from parley.ir import BlockStart, ChatResponse, Delta, End, Event, Media, Opaque, Start, ToolCall, Usage
 from parley.relay.request import Passage
-from parley.wire import Reply, Wire
+from parley.wire import Mark, Reply, Wire
 
-MAX_ANSWER = 32 * 1024 * 1024
+MAX_ANSWER: Final = 32 * 1024 * 1024
 
 
-class Relay(Protocol):
+class Relay:
     """Carries one 200 answer back.
 
     ``content`` turns true at the commit point, ``ended`` at the success terminator, ``trailing`` when more
     came after it. A ``failure`` ends it; what ``feed`` returned before still counts.
     """
 
-    content: bool
-    ended: bool
-    trailing: bool
-    failure: Failure | None
-    usage: Usage | None
+    __slots__ = ("content", "ended", "failure", "trailing", "usage")
+
+    def __init__(self) -> None:
+        self.content = self.ended = self.trailing = False
+        self.failure: Failure | None = None
+        self.usage: Usage | None = None
 
     def feed(self, data: bytes) -> bytes:
         """Bytes for the caller, as far as known."""
+        raise NotImplementedError
 
     def close(self) -> bytes:
         """The provider has sent everything: the remaining bytes, or a ``failure``."""
+        raise NotImplementedError
 
 
 def relay(way: Passage, reply: Callable[[], Reply], *, streams: bool, events: bool) -> Relay:
@@ -40,25 +43,32 @@ def relay(way: Passage, reply: Callable[[], Reply], *, streams: bool, events: bo
 
     ``reply`` is asked only where an encoder needs it.
     """
-    same = way.inlet is way.outlet
+    found = verbatim(way.inlet, streams=streams, events=events) if way.inlet is way.outlet else None
+    if found is None and streams and events:
+        return RebuiltStream(way, reply())
+    return found or RebuiltWhole(way, reply(), streams=streams, events=events)
+
+
+def verbatim(wire: Wire, *, streams: bool, events: bool) -> Relay | None:
+    """The relay for an answer in the caller's own wire, None where it must be rebuilt all the same."""
     if streams and events:
-        return VerbatimStream(way.inlet) if same else RebuiltStream(way, reply())
-    if same and not streams and not events:
-        return VerbatimWhole(way.inlet)
-    return RebuiltWhole(way, reply(), streams=streams, events=events)
+        return VerbatimStream(wire)
+    return None if streams or events else VerbatimWhole(wire)
 
 
-class VerbatimStream:
+class VerbatimStream(Relay):
     """Events pass as they came; each gets one glance for content, usage, errors and the end."""
 
-    __slots__ = ("_any", "_finished", "_reader", "_wire", "content", "ended", "failure", "trailing", "usage")
+    __slots__ = ("_any", "_finished", "_glance", "_last", "_reader", "_wire")
 
     def __init__(self, wire: Wire) -> None:
+        super().__init__()
         self._wire = wire
+        self._glance = wire.glance
         self._reader = SseReader()
-        self._any = self._finished = self.content = self.ended = self.trailing = False
-        self.failure: Failure | None = None
-        self.usage: Usage | None = None
+        self._any = self._finished = False
+        # A mark that was taken note of, without usage or end: again it says nothing new.
+        self._last = Mark()
 
     def feed(self, data: bytes) -> bytes:
         """Whole events, unchanged but for line ends; an event is never passed on in part."""
@@ -68,12 +78,15 @@ class VerbatimStream:
         except ParleyError as error:
             self.failure = error.failure
             return b""
-        for number, block in enumerate(blocks):
+        passed = 0
+        for block in blocks:
             if self.ended or not self._look(block):
                 self.trailing = self.ended
-                blocks = blocks[:number]
                 break
-        return b"\n\n".join(blocks) + b"\n\n" if blocks else b""
+            passed += 1
+        if passed == 1:
+            return blocks[0] + b"\n\n"
+        return b"\n\n".join(blocks[:passed]) + b"\n\n" if passed else b""
 
     def close(self) -> bytes:
         """Nothing after a terminator; the terminator itself where only that was missing."""
@@ -87,16 +100,13 @@ class VerbatimStream:
 
     def _look(self, block: bytes) -> bool:
         """Take note of one event; False when it must not be passed on."""
-        frame = parse_block(block)
-        if frame is None:
-            return True
         try:
-            if not block.isascii():
-                check_text(block)
-            mark = self._wire.glance(frame.event, frame.data)
+            mark = self._glanced(block)
         except ParleyError as error:
             self.failure = error.failure
             return False
+        if mark is self._last:
+            return True
         if mark.failure is not None:
             self.failure = mark.failure
             return False
@@ -105,20 +115,32 @@ class VerbatimStream:
         self.ended = mark.end
         if mark.usage is not None:
             self.usage = merged(self.usage, mark.usage)
+        elif not mark.end:
+            self._last = mark
         return True
 
+    def _glanced(self, block: bytes) -> Mark:
+        """What one event tells; of one without data nothing new. Raises ``upstream_bad_response`` (bad_event)."""
+        event, data = "", block[6:]
+        if not block.startswith(b"data: ") or b"\n" in block:
+            frame = parse_block(block)
+            if frame is None:
+                return self._last
+            event, data = frame.event, frame.data
+        if not block.isascii():
+            check_text(block)
+        return self._glance(event, data)
 
-class RebuiltStream:
+
+class RebuiltStream(Relay):
     """Events are decoded to the canonical form and encoded for the caller."""
 
-    __slots__ = ("_decoder", "_encoder", "content", "ended", "failure", "trailing", "usage")
+    __slots__ = ("_decoder", "_encoder")
 
     def __init__(self, way: Passage, reply: Reply) -> None:
+        super().__init__()
         self._decoder = way.outlet.stream_decoder()
         self._encoder = way.inlet.stream_encoder(reply)
-        self.content = self.ended = self.trailing = False
-        self.failure: Failure | None = None
-        self.usage: Usage | None = None
 
     def feed(self, data: bytes) -> bytes:
         """The caller's bytes for what ``data`` completes."""
@@ -153,16 +175,13 @@ class RebuiltStream:
         return self._encoder.feed(event)
 
 
-class Asis:
+class Asis(Relay):
     """An answer of an operation that has no canonical form: the provider's object, as it came."""
 
-    content: bool = False
-    ended: bool = False
-    trailing: bool = False
-    failure: Failure | None = None
-    usage: Usage | None = None
+    __slots__ = ("_body", "_size")
 
     def __init__(self) -> None:
+        super().__init__()
         self._body: list[bytes] = []
         self._size = 0
 
@@ -194,6 +213,8 @@ class Asis:
 class VerbatimWhole(Asis):
     """A whole answer in the caller's own wire: one glance at its shape and its usage."""
 
+    __slots__ = ("_wire",)
+
     def __init__(self, wire: Wire) -> None:
         super().__init__()
         self._wire = wire
@@ -205,6 +226,8 @@ class VerbatimWhole(Asis):
 
 class RebuiltWhole(Asis):
     """Collects the provider's answer, then gives the caller's: one object, or a stream made of it."""
+
+    __slots__ = ("_events", "_reply", "_streams", "_way")
 
     def __init__(self, way: Passage, reply: Reply, *, streams: bool, events: bool) -> None:
         super().__init__()

@@ -1,9 +1,9 @@
 """How a request goes to its target: verbatim or rebuilt, with the registration's and the vendor's edits."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Set
+from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 from msgspec.structs import fields, replace
 
 from parley import jsontext
@@ -13,8 +13,9 @@ from parley.settings import Provider, Registration, Target
 from parley.wire import PARAMETERS, Wire, load
 
 # Two names of one parameter: a caller who sent either has decided.
-_SAME = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
-_UNSENT: Mapping[str, Any] = {"model": "", "messages": [{"role": "user", "content": ""}]}
+_SAME: Final = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
+_UNSENT: Final[Mapping[str, Any]] = {"model": "", "messages": [{"role": "user", "content": ""}]}
+_NONE: Final[frozenset[str]] = frozenset()
 _ABSENT: Mapping[str, Any] = {field.name: field.default for field in fields(ChatRequest)}
 
 
@@ -22,7 +23,8 @@ class Passage(Struct, frozen=True, kw_only=True):
     """How requests of one inlet wire go to one target of one registration; made once, used per request.
 
     ``defaults`` and ``overrides`` are top-level members of the inlet's wire; ``fields`` and ``forced``
-    are canonical fields for parameters that this wire has no top-level name for.
+    are canonical fields for parameters that this wire has no top-level name for. ``named`` is the target's model
+    as JSON.
     """
 
     inlet: Wire
@@ -32,19 +34,29 @@ class Passage(Struct, frozen=True, kw_only=True):
     unknown: str
     verbatim: bool
     plain: bool
+    named: Raw
     defaults: Mapping[str, Any]
     overrides: Mapping[str, Any]
     fields: Mapping[str, Any]
     forced: Mapping[str, Any]
 
 
-class Outgoing(Struct, frozen=True):
+class Outgoing:
     """A request ready to leave: body parts, what could not go, headers it needs beside the provider's."""
 
-    body: jsontext.Parts
-    dropped: tuple[str, ...] = ()
-    headers: tuple[tuple[str, str], ...] = ()
-    include_usage: bool = False
+    __slots__ = ("body", "dropped", "headers", "include_usage")
+
+    def __init__(
+        self,
+        body: jsontext.Parts,
+        dropped: tuple[str, ...] = (),
+        headers: tuple[tuple[str, str], ...] = (),
+        include_usage: bool = False,
+    ) -> None:
+        self.body = body
+        self.dropped = dropped
+        self.headers = headers
+        self.include_usage = include_usage
 
 
 def passage(inlet: Wire, registration: Registration, provider: Provider, target: Target) -> Passage:
@@ -61,6 +73,7 @@ def passage(inlet: Wire, registration: Registration, provider: Provider, target:
         target=target,
         unknown=registration.unknown_fields,
         verbatim=inlet is outlet and not fields and not forced,
+        named=Raw(jsontext.encode(target.model)),
         plain=not edits and registration.unknown_fields == "forward",
         defaults=defaults,
         overrides=overrides,
@@ -76,7 +89,8 @@ def outgoing(way: Passage, body: bytes, members: jsontext.Members) -> Outgoing:
     if not way.plain:
         return _edited(way, members)
     model = way.target.model
-    if jsontext.text(members["model"]) == model:
+    named = members["model"]
+    if named == way.named or jsontext.text(named) == model:
         return Outgoing((body,))
     return Outgoing(jsontext.replaced(body, members, {"model": model}))
 
@@ -156,14 +170,17 @@ def _edited(way: Passage, members: jsontext.Members) -> Outgoing:
 
 def _rebuilt(way: Passage, body: bytes) -> Outgoing:
     sent = jsontext.whole(body)
-    names = set(sent)
+    quirks = way.provider.quirks
+    names: Set[str] = set(sent) if quirks.rename or quirks.drop or quirks.default else _NONE
     unknown = _unknown(way, sent)
     _merge(way, sent)
+    sent["model"] = way.target.model
     request = way.inlet.decode_request(sent)
-    silent = {name: value for name, value in way.fields.items() if getattr(request, name) == _ABSENT[name]}
-    request = replace(request, **{**silent, **way.forced, "model": way.target.model})
-    encoded = way.outlet.encode_request(request, way.provider.quirks.options)
-    quirky = [name for name in _quirks(way, encoded.body) if name in names]
+    if way.fields or way.forced:
+        silent = {name: value for name, value in way.fields.items() if getattr(request, name) == _ABSENT[name]}
+        request = replace(request, **{**silent, **way.forced})
+    encoded = way.outlet.encode_request(request, quirks.options)
+    quirky = [name for name in _quirks(way, encoded.body) if name in names] if names else []
     dropped = (*unknown, *encoded.dropped, *quirky)
     if dropped and way.unknown == "strict":
         raise invalid(f"{way.target.name} cannot take {dropped[0]!r}", dropped[0])

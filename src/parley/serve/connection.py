@@ -9,7 +9,7 @@ Sources: RFC 9112; fault contract C1-C11, G1.
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import httptools
 
@@ -19,12 +19,12 @@ from parley.serve.edge import Refusal
 from parley.serve.exchange import CLOSE, STATUS, Exchange, Incoming
 from parley.serve.house import SWEEP_SECONDS, House
 
-IDLE_SECONDS = 75.0
-LINGER_SECONDS = 1.0
-LINGER_BYTES = 65536
-_FOREVER = float("inf")
-_VERSIONS = ("1.1", "1.0")
-_IDLE = Refusal(408, "the connection was idle", "idle")
+IDLE_SECONDS: Final = 75.0
+LINGER_SECONDS: Final = 1.0
+LINGER_BYTES: Final = 65536
+_FOREVER: Final = float("inf")
+_VERSIONS: Final = ("1.1", "1.0")
+_IDLE: Final = Refusal(408, "the connection was idle", "idle")
 
 
 class Other(Protocol):
@@ -78,7 +78,7 @@ class CallerConnection:
         self.transport = transport
         self.state.connections.add(self)
         self.house.watch(self)
-        self._expect(edge.HEADER_TIME, self.house.limits.header_time)
+        self._expect(edge.HEADER_TIME, self.house.header_time)
         if len(self.state.connections) > self.house.limits.connections:
             self.house.gateway.metrics.count("parley_shed_total", "connections")
             self._refuse(edge.CONNECTIONS)
@@ -98,7 +98,7 @@ class CallerConnection:
             self._refuse(edge.BAD_HTTP)
         except httptools.HttpParserUpgrade:
             self._refuse(edge.UPGRADE)
-        if self._in_head and self._message_bytes > self.house.limits.header:
+        if self._in_head and self._message_bytes > self.house.max_header:
             self._refuse(edge.HEADERS)
 
     def eof_received(self) -> bool:
@@ -142,18 +142,19 @@ class CallerConnection:
         self._body_bytes = 0
         self._in_head = True
         if self._owed is not edge.HEADER_TIME:
-            self._expect(edge.HEADER_TIME, self.house.limits.header_time)
+            self._expect(edge.HEADER_TIME, self.house.header_time)
 
     def on_url(self, url: bytes) -> None:
         """More of the target."""
-        self._url += url
+        self._url = self._url + url if self._url else url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Collect one header."""
         name = name.lower()
         self._headers.append((name, value))
         if name in edge.NOTED:
-            self._twice = self._twice or name in self._noted
+            if name in self._noted:
+                self._twice = True
             self._noted[name] = value
 
     def on_headers_complete(self) -> None:
@@ -162,15 +163,18 @@ class CallerConnection:
         if self._closing:
             return
         url = self._url
-        path = url if b"?" not in url else url.partition(b"?")[0]
+        inlet = self.house.inlets.get(url)
+        path = url
+        if inlet is None and b"?" in url:
+            path = url.partition(b"?")[0]
+            inlet = self.house.inlets.get(path)
         parser = self._parser
         method, version = parser.get_method(), parser.get_http_version()
         refusal = self._head_refusal(path, version)
         if refusal is not None:
             self._refuse(refusal)
             return
-        self._expect(edge.BODY_TIME, self.house.limits.body_time)
-        inlet = self.house.inlets.get(path)
+        self._expect(edge.BODY_TIME, self.house.body_time)
         incoming: Incoming
         if inlet is not None and method == b"POST":
             incoming = Exchange(self, self._headers, inlet, self._noted.get(b"x-request-id"))
@@ -185,8 +189,8 @@ class CallerConnection:
         if self._closing:
             return
         self._body_bytes += len(data)
-        if self._body_bytes > self.house.limits.body:
-            self._refuse(edge.too_large(self.house.limits.body))
+        if self._body_bytes > self.house.max_body:
+            self._refuse(edge.too_large(self.house.max_body))
         elif self._receiving is not None:
             self._receiving.parts.append(data)
 
@@ -254,7 +258,7 @@ class CallerConnection:
     # Inside
 
     def _head_refusal(self, path: bytes, version: str) -> Refusal | None:
-        house, limit = self.house, self.house.limits.header
+        house, limit = self.house, self.house.max_header
         if version not in _VERSIONS:
             return edge.BAD_HTTP
         if house.draining and path not in (b"/livez", b"/readyz"):
@@ -266,7 +270,7 @@ class CallerConnection:
         refusal = house.door.head(version, self._noted, twice=self._twice)
         if refusal is None and self._url not in house.inlets:
             refusal = edge.path_refusal(self._url)
-        return refusal or edge.length_refusal(self._noted, house.limits.body)
+        return refusal or edge.length_refusal(self._noted, house.max_body)
 
     def _expect(self, owed: Refusal, seconds: float) -> None:
         self._owed = owed

@@ -4,7 +4,7 @@ No server does these by itself. Sources: RFC 9112 sections 3 and 6, RFC 9110 sec
 """
 
 import re
-from collections.abc import Mapping
+from typing import Final
 
 from msgspec import Struct
 
@@ -12,19 +12,19 @@ from parley.failure import Failure
 from parley.ports import Headers
 from parley.settings import Settings
 
-MAX_HEADERS = 100
+MAX_HEADERS: Final = 100
 # What is looked at in a head; none of these may come twice.
-NOTED = frozenset({b"host", b"origin", b"content-length", b"expect", b"x-request-id"})
-_HOST = re.compile(rb"(\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9_][A-Za-z0-9_.-]{0,252})(?::\d{1,5})?")
-_ADDRESS = re.compile(rb"\[.*\]|\d{1,3}(\.\d{1,3}){3}")
-_ORIGIN = re.compile(rb"[a-z][a-z0-9+.-]*://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+)(?::\d{1,5})?")
+NOTED: Final = frozenset({b"host", b"origin", b"content-length", b"expect", b"x-request-id"})
+_HOST: Final = re.compile(rb"(\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9_][A-Za-z0-9_.-]{0,252})(?::\d{1,5})?")
+_ADDRESS: Final = re.compile(rb"\[.*\]|\d{1,3}(\.\d{1,3}){3}")
+_ORIGIN: Final = re.compile(rb"[a-z][a-z0-9+.-]*://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+)(?::\d{1,5})?")
 # What a target may hold; ';' and '\' mean different things to different servers.
-_PATH = re.compile(rb"/[A-Za-z0-9\-._~%!$&'()*+,:=@/]*")
-_QUERY = re.compile(rb"[\x21\x24-\x3b\x3d\x3f-\x7e]*")
+_PATH: Final = re.compile(rb"/[A-Za-z0-9\-._~%!$&'()*+,:=@/]*")
+_QUERY: Final = re.compile(rb"[\x21\x24-\x3b\x3d\x3f-\x7e]*")
 # Encoded dots, separators, control characters and percent signs: nothing that a second decoding would change.
-_ENCODED = re.compile(rb"%(?:[01][0-9a-f]|2e|25|3b|5c|7f|(?![0-9a-f]{2}))", re.IGNORECASE)
-_DOTS = re.compile(rb"/\.{1,2}(/|\Z)")
-_REMEMBERED = 256
+_ENCODED: Final = re.compile(rb"%(?:[01][0-9a-f]|2e|25|3b|5c|7f|(?![0-9a-f]{2}))", re.IGNORECASE)
+_DOTS: Final = re.compile(rb"/\.{1,2}(/|\Z)")
+_REMEMBERED: Final = 256
 
 
 class Refusal(Struct, frozen=True):
@@ -40,19 +40,19 @@ class Refusal(Struct, frozen=True):
         return Failure(kinds.get(self.status, "invalid_request"), self.message, status=self.status, detail=self.reason)
 
 
-BAD_HTTP = Refusal(400, "the request is not valid HTTP/1.1", "bad_http")
-HEADERS = Refusal(431, "the request's headers are too large", "headers")
-HEADER_TIME = Refusal(408, "the request's headers did not arrive in time", "header_timeout")
-BODY_TIME = Refusal(408, "the request's body did not arrive in time", "body_timeout")
-CUT_SHORT = Refusal(400, "the request's body is shorter than its Content-Length", "bad_http")
-UPGRADE = Refusal(400, "protocol upgrades are not supported", "bad_http")
-DRAINING = Refusal(503, "the gateway is shutting down", "drain")
-CONNECTIONS = Refusal(503, "too many connections", "connections")
-INTERNAL = Refusal(500, "the gateway failed to handle the request", "internal")
-_BAD_PATH = Refusal(400, "the request's path is not acceptable", "bad_path")
-_BAD_HOST = Refusal(400, "exactly one valid Host header is required", "bad_host")
-_OTHER_HOST = Refusal(421, "this host name is not served here", "bad_host")
-_OTHER_ORIGIN = Refusal(403, "requests from pages of another origin are not accepted", "origin")
+BAD_HTTP: Final = Refusal(400, "the request is not valid HTTP/1.1", "bad_http")
+HEADERS: Final = Refusal(431, "the request's headers are too large", "headers")
+HEADER_TIME: Final = Refusal(408, "the request's headers did not arrive in time", "header_timeout")
+BODY_TIME: Final = Refusal(408, "the request's body did not arrive in time", "body_timeout")
+CUT_SHORT: Final = Refusal(400, "the request's body is shorter than its Content-Length", "bad_http")
+UPGRADE: Final = Refusal(400, "protocol upgrades are not supported", "bad_http")
+DRAINING: Final = Refusal(503, "the gateway is shutting down", "drain")
+CONNECTIONS: Final = Refusal(503, "too many connections", "connections")
+INTERNAL: Final = Refusal(500, "the gateway failed to handle the request", "internal")
+_BAD_PATH: Final = Refusal(400, "the request's path is not acceptable", "bad_path")
+_BAD_HOST: Final = Refusal(400, "exactly one valid Host header is required", "bad_host")
+_OTHER_HOST: Final = Refusal(421, "this host name is not served here", "bad_host")
+_OTHER_ORIGIN: Final = Refusal(403, "requests from pages of another origin are not accepted", "origin")
 
 
 def too_large(limit: int) -> Refusal:
@@ -68,7 +68,7 @@ class Door:
         self._any = settings.public and not settings.hosts
         self._passed: set[bytes] = set()
 
-    def head(self, version: str, noted: Mapping[bytes, bytes], *, twice: bool) -> Refusal | None:
+    def head(self, version: str, noted: dict[bytes, bytes], *, twice: bool) -> Refusal | None:
         """Host and Origin among the noted headers; where one came ``twice``, nobody is meant."""
         host = noted.get(b"host")
         if host is None or twice:
@@ -121,7 +121,7 @@ def noted_of(headers: Headers) -> tuple[dict[bytes, bytes], bool]:
     return found, len(found) != len(pairs)
 
 
-def length_refusal(noted: Mapping[bytes, bytes], limit: int) -> Refusal | None:
+def length_refusal(noted: dict[bytes, bytes], limit: int) -> Refusal | None:
     """A body that announces itself as too large."""
     length = noted.get(b"content-length")
     return too_large(limit) if length is not None and int(length) > limit else None

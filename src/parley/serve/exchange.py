@@ -4,7 +4,7 @@ Writes HTTP/1.1 itself: one packet for a whole answer, one chunk per piece of a 
 """
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from parley.gateway.job import Job
 from parley.ports import Headers, Request
@@ -13,11 +13,13 @@ from parley.wire.inlets import Inlet
 if TYPE_CHECKING:
     from parley.serve.connection import CallerConnection
 
-HALF_CLOSE_SECONDS = 0.5
-STATUS = {status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus}
+HALF_CLOSE_SECONDS: Final = 0.5
+STATUS: Final = {status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus}
 STATUS[529] = b"HTTP/1.1 529 Overloaded\r\n"
-CLOSE = b"connection: close\r\n"
-_LENGTH_AND_CLOSE = b"content-length: %d\r\n" + CLOSE + b"\r\n"
+CLOSE: Final = b"connection: close\r\n"
+# The line before a chunk, for the sizes that most events have.
+_SIZES: Final = tuple(b"%x\r\n" % size for size in range(1024))
+_END_AND_CLOSE: Final = b"\r\n" + CLOSE + b"\r\n"
 
 
 class Incoming:
@@ -112,8 +114,9 @@ class Exchange(Incoming):
             return
         if connection.house.draining:
             self.keep_alive = False
-        framing = (b"content-length: %d\r\n\r\n" if self.keep_alive else _LENGTH_AND_CLOSE) % len(body)
-        connection.transport.write(b"".join((STATUS[status], connection.date_lines(), head, framing, body)))
+        end = b"\r\n\r\n" if self.keep_alive else _END_AND_CLOSE
+        start, dates, length = STATUS[status], connection.date_lines(), str(len(body)).encode()
+        connection.transport.write(b"%b%b%bcontent-length: %b%b%b" % (start, dates, head, length, end, body))
         self._done()
 
     def open(self, status: int, head: bytes) -> None:
@@ -132,9 +135,13 @@ class Exchange(Incoming):
         """One chunk."""
         if self.over or not data:
             return
-        chunk = data if self.old else b"%x\r\n%b\r\n" % (len(data), data)
-        if self.parts:
-            chunk = self.parts.pop() + chunk
+        head = self.parts.pop() if self.parts else b""
+        if self.old:
+            chunk = head + data
+        elif (size := len(data)) < len(_SIZES):
+            chunk = b"%b%b%b\r\n" % (head, _SIZES[size], data)
+        else:
+            chunk = b"%b%x\r\n%b\r\n" % (head, size, data)
         self.connection.transport.write(chunk)
 
     def finish(self, *, close: bool = False) -> None:

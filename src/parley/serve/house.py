@@ -1,15 +1,14 @@
 """What the listener's parts share: the gateway, the table of hot paths, the edge's limits."""
 
 import asyncio
-from collections.abc import Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 from parley.gateway import Gateway
 from parley.serve.edge import Door, Refusal
 from parley.wire import Wire, load
 from parley.wire.inlets import Inlet, dialect_of, inlets
 
-SWEEP_SECONDS = 0.25
+SWEEP_SECONDS: Final = 0.25
 
 
 class Watched(Protocol):
@@ -24,9 +23,12 @@ class House:
 
     def __init__(self, gateway: Gateway, loop: asyncio.AbstractEventLoop) -> None:
         self.gateway = gateway
-        self.limits = gateway.settings.limits
+        self.limits = limits = gateway.settings.limits
+        # What every request asks for, where it is found at the least cost.
+        self.max_header, self.max_body = limits.header, limits.body
+        self.header_time, self.body_time = limits.header_time, limits.body_time
         self.door = Door(gateway.settings)
-        self.inlets: Mapping[bytes, Inlet] = inlets()
+        self.inlets: dict[bytes, Inlet] = dict(inlets())
         self.loop = loop
         self.draining = False
         self.now = loop.time()

@@ -97,6 +97,7 @@ class Wire(Struct, frozen=True, kw_only=True):
     wire's top-level member; a name that is missing cannot be set by a top-level edit. ``known`` are the
     top-level request members of the specification. ``count(body, measure)`` answers a count-tokens
     request of this dialect with what ``measure`` makes of it; None where the dialect has no such operation.
+    ``needs`` are headers that the provider insists on, added where neither caller nor operator gives them.
     """
 
     name: str
@@ -114,6 +115,7 @@ class Wire(Struct, frozen=True, kw_only=True):
     rename: Mapping[str, str]
     known: frozenset[str]
     count: Callable[[dict[str, Any], Callable[[ChatRequest], int]], bytes] | None = None
+    needs: tuple[tuple[bytes, bytes], ...] = ()
 
 
 WIRES: dict[str, str] = {

@@ -47,4 +47,6 @@ WIRE = Wire(
     },
     known=KNOWN,
     count=count_tokens,
+    # The version that takes every field this dialect ever had, for callers who do not say.
+    needs=((b"anthropic-version", b"2023-06-01"),),
 )

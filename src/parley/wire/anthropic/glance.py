@@ -3,6 +3,8 @@
 Only the members that matter are decoded; everything else is skipped.
 """
 
+from typing import Final
+
 from msgspec import Raw, Struct, json
 from msgspec.structs import replace
 
@@ -32,7 +34,7 @@ class _Answer(Struct, gc=False):
     usage: _Counts | None = None
 
 
-_answer = json.Decoder(_Answer).decode
+_answer: Final = json.Decoder(_Answer).decode
 
 
 def check_answer(body: bytes) -> Usage | None:
@@ -88,16 +90,16 @@ class _Glance(Struct, frozen=True):
     usage: Json | None = None
 
 
-_glance = json.Decoder(_Glance)
-_NOTHING = Mark()
-_CONTENT = Mark(content=True)
-_END = Mark(end=True)
+_glance: Final = json.Decoder(_Glance).decode
+_NOTHING: Final = Mark()
+_CONTENT: Final = Mark(content=True)
+_END: Final = Mark(end=True)
 
 
 def glance(event: str, data: bytes) -> Mark:
     """What one event tells. ``usage`` is only what this event reports; raises ``upstream_bad_response`` (bad_event)."""
     try:
-        seen = _glance.decode(data)
+        seen = _glance(data)
     except BAD_JSON:
         check_unknown(event, data)
         return _NOTHING

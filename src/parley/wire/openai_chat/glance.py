@@ -4,7 +4,7 @@ Only the members that matter are decoded, by typed Structs; everything else is s
 Also the usage object, which both this look and the full decoder read.
 """
 
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Raw, Struct, ValidationError, json
 
@@ -13,10 +13,10 @@ from parley.ir import Usage
 from parley.wire import Mark
 from parley.wire.openai_chat.error import BAD_JSON, stream_failure
 
-_NOTHING = Mark()
-_CONTENT = Mark(content=True)
-_END = Mark(end=True)
-_EMPTY = frozenset({b"", b"null", b"[]", b"{}"})
+_NOTHING: Final = Mark()
+_CONTENT: Final = Mark(content=True)
+_END: Final = Mark(end=True)
+_EMPTY: Final = frozenset({b"", b"null", b"[]", b"{}"})
 _ABSENT = Raw()
 
 
@@ -67,10 +67,10 @@ class _Answer(_Bare, gc=False):
     usage: _Usage | None = None
 
 
-_chunk = json.Decoder(_Chunk).decode
-_answer = json.Decoder(_Answer).decode
-_bare = json.Decoder(_Bare).decode
-_object = json.Decoder(dict[str, Any]).decode
+_chunk: Final = json.Decoder(_Chunk).decode
+_answer: Final = json.Decoder(_Answer).decode
+_bare: Final = json.Decoder(_Bare).decode
+_object: Final = json.Decoder(dict[str, Any]).decode
 
 
 def glance(event: str, data: bytes) -> Mark:
@@ -91,8 +91,9 @@ def glance(event: str, data: bytes) -> Mark:
     for choice in chunk.choices or ():
         content = content or _speaks(choice.delta)
         finished = finished or bool(choice.finish_reason)
-    if finished or chunk.usage is not None:
-        usage = None if chunk.usage is None else _counted(chunk.usage)
+    used = chunk.usage
+    if finished or used is not None:
+        usage = None if used is None else _counted(used)
         return Mark(content=content, finished=finished, usage=usage)
     return _CONTENT if content else _NOTHING
 
@@ -122,22 +123,23 @@ def _speaks(delta: _Delta | None) -> bool:
 def _counted(usage: _Usage) -> Usage:
     """The numbers alone, which is all that a meter needs."""
     cached = written = reasoning = None
-    if usage.prompt_tokens_details is not None:
-        cached, written = usage.prompt_tokens_details.cached_tokens, usage.prompt_tokens_details.cache_write_tokens
-    if usage.completion_tokens_details is not None:
-        reasoning = usage.completion_tokens_details.reasoning_tokens
+    asked, made = usage.prompt_tokens_details, usage.completion_tokens_details
+    if asked is not None:
+        cached, written = asked.cached_tokens, asked.cache_write_tokens
+    if made is not None:
+        reasoning = made.reasoning_tokens
     return Usage(
-        int(usage.prompt_tokens or 0),
-        int(usage.completion_tokens or 0),
-        None if cached is None else int(cached),
-        None if written is None else int(written),
-        None if reasoning is None else int(reasoning),
+        _whole(usage.prompt_tokens) or 0,
+        _whole(usage.completion_tokens) or 0,
+        _whole(cached),
+        _whole(written),
+        _whole(reasoning),
     )
 
 
-def _whole(count: float | None) -> int | None:
+def _whole(count: float | int | None) -> int | None:
     """Some providers write floats."""
-    return None if count is None else int(count)
+    return count if count is None or isinstance(count, int) else int(count)
 
 
 def check_answer(body: bytes) -> Usage | None:
@@ -154,7 +156,8 @@ def check_answer(body: bytes) -> Usage | None:
         return None
     if answer.error or not bytes(answer.choices).startswith(b"["):
         _shaped(answer)
-    return None if answer.usage is None else _counted(answer.usage)
+    usage = answer.usage
+    return None if usage is None else _counted(usage)
 
 
 def _shaped(answer: _Bare) -> None:
