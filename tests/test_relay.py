@@ -18,7 +18,10 @@ from relay_parts import ANTHROPIC, HI, OPENAI, body, message, out, refused, sent
         (ANTHROPIC, OPENAI, {}, False, True),
         (OPENAI, OPENAI, {"defaults": {"seed": 1}}, True, False),
         (OPENAI, OPENAI, {"overrides": {"metadata": {"a": "b"}}}, True, False),
-        (ANTHROPIC, ANTHROPIC, {"defaults": {"temperature": 0, "stop": "x"}}, True, False),
+        (ANTHROPIC, ANTHROPIC, {"defaults": {"max_tokens": 5, "stop": "x"}}, True, False),
+        # The version of the API, a header, must fit these.
+        (ANTHROPIC, ANTHROPIC, {"defaults": {"temperature": 0}}, False, False),
+        (ANTHROPIC, ANTHROPIC, {"overrides": {"top_p": 1}}, False, False),
         # No top-level member of that wire says these: the request has to be understood first.
         (ANTHROPIC, ANTHROPIC, {"defaults": {"seed": 1}}, False, True),
         (ANTHROPIC, ANTHROPIC, {"overrides": {"parallel_tool_calls": False}}, False, True),
@@ -139,7 +142,7 @@ def test_an_override_touches_nothing_else() -> None:
     [
         ({}, {"max_tokens": 9, "stop_sequences": ["x"], "temperature": 0.2, "top_k": 4}),
         ({"stop_sequences": []}, {"max_tokens": 9, "stop_sequences": [], "temperature": 0.2, "top_k": 4}),
-        ({"top_k": None}, {"max_tokens": 9, "stop_sequences": ["x"], "temperature": 0.2, "top_k": None}),
+        ({"top_k": None}, {"max_tokens": 9, "stop_sequences": ["x"], "temperature": 0.2}),
     ],
 )
 def test_defaults_bear_the_names_of_the_callers_wire(members: dict[str, Any], expected: dict[str, Any]) -> None:

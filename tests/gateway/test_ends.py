@@ -47,7 +47,7 @@ def test_a_caller_who_leaves_a_stream() -> None:
     assert ear.heard == heard
     record = only(stage)
     assert (record["outcome"], record["phase"], record["usage"]) == ("client_abort", "mid", "estimated")
-    assert record["out_tok"] == len(OPENING + WORD) // 4
+    assert record["out_tok"] == 1
     stage.quiet()
 
 

@@ -104,7 +104,7 @@ async def test_what_does_not_come_in(scope: dict[str, Any], status: int, reason:
     assert asked.headers[b"x-request-id"]
     assert msgspec.json.decode(asked.body)["error"]["message"]
     assert (door.stage.sent, door.others) == ([], [])
-    assert door.stage.counts == {("parley_rejected_total", reason): 1}
+    assert door.stage.counts["parley_rejected_total", reason] == 1
 
 
 @pytest.mark.parametrize(("path", "shape"), [(CHAT, {"error"}), (MESSAGES, {"type", "error", "request_id"})])
@@ -126,7 +126,7 @@ async def test_a_body_that_does_not_come() -> None:
     asked.coming.put_nowait({"type": "http.request", "body": BODY[:5], "more_body": True})
     await asked.over()
     assert asked.status == 408
-    assert door.stage.counts == {("parley_rejected_total", "body_timeout"): 1}
+    assert door.stage.counts["parley_rejected_total", "body_timeout"] == 1
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,7 @@ def test_what_is_looked_at_must_not_come_twice(name: bytes) -> None:
 
 @pytest.mark.parametrize(("length", "refused"), [(None, False), (b"0", False), (b"100", False), (b"101", True)])
 def test_a_body_that_announces_itself_as_too_large(length: bytes | None, refused: bool) -> None:
-    found = edge.length_refusal({} if length is None else {b"content-length": length}, 100)
+    found = edge.framing_refusal({} if length is None else {b"content-length": length}, "1.1", 100)
     assert (found is not None) == refused
     assert found is None or (found.status, found.failure().kind, found.message) == (
         413,
@@ -170,3 +170,25 @@ def test_a_body_that_announces_itself_as_too_large(length: bytes | None, refused
 def test_a_refusal_is_a_failure_that_any_dialect_can_shape(refusal: Refusal, status: int, kind: str) -> None:
     failure = refusal.failure()
     assert (failure.http_status, failure.kind, failure.detail) == (status, kind, refusal.reason)
+
+
+@pytest.mark.parametrize(
+    ("coding", "version", "refused"),
+    [
+        (b"chunked", "1.1", False),
+        (b"Chunked", "1.1", False),
+        (b"chunked", "1.0", True),
+        (b"gzip, chunked", "1.1", True),
+        (b"identity", "1.1", True),
+    ],
+)
+def test_transfer_codings(coding: bytes, version: str, refused: bool) -> None:
+    found = edge.framing_refusal({b"transfer-encoding": coding}, version, 100)
+    assert found == (edge.BAD_HTTP if refused else None)
+
+
+def test_a_head_without_its_offer_of_another_protocol() -> None:
+    offer = [(b"upgrade", b"h2c"), (b"http2-settings", b"AAM"), (b"connection", b"Upgrade, HTTP2-Settings")]
+    assert edge.without_upgrade([(b"host", b"a"), *offer]) == [(b"host", b"a")]
+    closing = [(b"host", b"a"), (b"connection", b"Upgrade, close"), (b"upgrade", b"h2c")]
+    assert edge.without_upgrade(closing) == [(b"host", b"a"), (b"connection", b"close")]

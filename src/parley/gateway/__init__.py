@@ -8,7 +8,7 @@ from typing import Final
 
 from parley.gateway.job import Job
 from parley.gateway.metrics import Metrics
-from parley.gateway.record import Outcome, Phase, line
+from parley.gateway.record import Outcome, Phase, line, refused_line
 from parley.gateway.route import Served
 from parley.plan import Fleet
 from parley.ports import Caller, Clock, Request, Timer, Upstream
@@ -18,6 +18,7 @@ from parley.wire.inlets import Inlet
 # What callers may invent (provider/model names) is remembered only up to this many.
 REMEMBERED: Final = 1024
 HEARTBEAT_SECONDS: Final = 15.0
+_LOOK_SECONDS: Final = 0.5
 _HEARTBEAT: Final = b": heartbeat\n\n"
 _BYTE: Final = tuple(f"{number:02x}" for number in range(256))
 
@@ -57,7 +58,7 @@ class Gateway:
         job = Job(self, inlet, request, caller)
         self.jobs.add(job)
         if self._beat is None:
-            self._beat = self.clock.later(HEARTBEAT_SECONDS / 3, self._heartbeat)
+            self._beat = self.clock.later(_LOOK_SECONDS, self._heartbeat)
         job.run()
         return job
 
@@ -93,6 +94,12 @@ class Gateway:
         if self.settings.log_requests:
             self._write(line(job, outcome, kind, phase))
 
+    def turned_away(self, dialect: str, request_id: str, reason: str, status: int) -> None:
+        """A request for a hot path that was refused at the door never becomes a job; it has its line all the same."""
+        self.metrics.count("parley_requests_total", dialect, "error", reason)
+        if self.settings.log_requests:
+            self._write(refused_line(dialect, request_id, reason, status))
+
     def stale(self, origin: str) -> None:
         """A kept connection had gone; the call was sent again."""
         for provider in self.settings.providers.values():
@@ -105,4 +112,4 @@ class Gateway:
         now = self.now()
         for job in tuple(self.jobs):
             job.heartbeat(now, HEARTBEAT_SECONDS, _HEARTBEAT)
-        self._beat = self.clock.later(HEARTBEAT_SECONDS / 3, self._heartbeat) if self.jobs else None
+        self._beat = self.clock.later(_LOOK_SECONDS, self._heartbeat) if self.jobs else None

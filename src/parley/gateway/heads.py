@@ -90,6 +90,20 @@ def passed_on(headers: Headers, named: frozenset[bytes]) -> bytes:
     return lines
 
 
+def needed(headers: Headers, needs: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    """Lines for headers that the provider insists on and the caller did not send."""
+    given = {name for name, _ in headers}
+    return b"".join([_line(name, value) for name, value in needs if name not in given])
+
+
+def rebuilt(headers: Headers, chosen: tuple[tuple[str, str], ...], named: frozenset[bytes], *, same: bool) -> bytes:
+    """Lines of a request that was encoded anew: what its encoder chose, and on the ``same`` wire the caller's own."""
+    lines = added(chosen, named) if chosen else b""
+    if not same:
+        return lines + traced(headers)
+    return lines + passed_on(headers, named.union(name.encode() for name, _ in chosen))
+
+
 def traced(headers: Headers) -> bytes:
     """The caller's trace context, which is all that a translated request keeps of its headers."""
     lines = b""

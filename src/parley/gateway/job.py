@@ -13,6 +13,7 @@ from parley import jsontext
 from parley.failure import Failure, ParleyError
 from parley.gateway import heads
 from parley.gateway.admission import asked, prefix_of, unknown_model
+from parley.gateway.answering import reply_to
 from parley.gateway.record import Outcome, Phase
 from parley.gateway.route import Route, Served
 from parley.plan import Course, GiveUp, Lane, Try
@@ -52,7 +53,7 @@ class Job:
     _errors: tuple[int, Headers, bytearray] | None = None
     _held: list[bytes] | None = None
     _held_size = 0
-    _message: Outgoing = _UNSENT
+    message: Outgoing = _UNSENT
     _head = b""
     _paused = False
     _stream = False
@@ -234,7 +235,7 @@ class Job:
             if route.to is None:
                 self._estimate(route)
                 return
-            message = self._message = outgoing(route.way, self.request.body, self._members)
+            message = self.message = outgoing(route.way, self.request.body, self._members)
         except ParleyError as error:
             self._release()
             self._refuse(error.failure)
@@ -247,9 +248,10 @@ class Job:
         head = b"%b%b\r\n" % (route.ask_events if self._stream else route.ask_json, request.id.encode())
         if route.verbatim:
             head += heads.passed_on(request.headers, route.named)
+            if route.needs:
+                head += heads.needed(request.headers, route.needs)
         else:
-            head += heads.traced(request.headers)
-            head += heads.added(message.headers, route.named) if message.headers else b""
+            head += heads.rebuilt(request.headers, message.headers, route.named, same=route.same)
         now = self._call_at = self.gateway.now()
         call = Call(to, head, message.body, max(0.001, course.deadline - now), fresh)
         self._flight = route.upstream.send(call, self)
@@ -293,15 +295,7 @@ class Job:
             self.relay = relay(route.way, self._reply, streams=self._stream, events=events)
 
     def _reply(self) -> Reply:
-        assert self.route is not None
-        way = self.route.way
-        return Reply(
-            model=way.target.model,
-            id=self.request.id,
-            created=int(self.gateway.wall()),
-            include_usage=self._message.include_usage,
-            wire=way.outlet.name,
-        )
+        return reply_to(self)
 
     def _deliver(self, carrier: Relay, out: bytes) -> None:
         if self.committed:
@@ -374,10 +368,12 @@ class Job:
     def _told(self) -> bytes:
         """What every inference answer says of itself."""
         lines = heads.identified(self.request.id)
-        if self.route is None or self.course is None:
+        if self.course is None:
             return lines
+        if self.route is None:
+            return lines + b"x-parley-attempts: 0\r\n"
         lines = b"%b%b%b\r\n" % (lines, self.route.answering, str(self.course.attempts).encode())
-        return lines + heads.dropped(self._message.dropped) if self._message.dropped else lines
+        return lines + heads.dropped(self.message.dropped) if self.message.dropped else lines
 
     # The end
 

@@ -60,10 +60,19 @@ def line(job: "Job", outcome: Outcome, kind: str, phase: Phase) -> bytes:
         int((job.gateway.now() - job.started) * 1e6) / 1000,
         None if first is None else int(first * 1e6) / 1000,
         usage.input if usage is not None else len(job.request.body) // _BYTES_PER_TOKEN,
-        usage.output if usage is not None else job.bytes_out // _BYTES_PER_TOKEN,
+        usage.output if usage is not None else _guessed(job),
         "estimated" if usage is None or usage.estimated else "exact",
     )
     return _encode(made)
+
+
+def refused_line(dialect: str, request_id: str, reason: str, status: int) -> bytes:
+    """The line of a request that was turned away before it was read."""
+    return _encode(
+        Record(
+            "request.end", request_id, dialect, "", "", 0, "pre", "error", reason, status, 0.0, None, 0, 0, "estimated"
+        )
+    )
 
 
 def _succeeded(job: "Job", route: Route, attempts: int) -> str:
@@ -76,15 +85,23 @@ def _succeeded(job: "Job", route: Route, attempts: int) -> str:
         route.logged = '","dialect":{},"model":{},"provider":{},"attempts":'.format(*parts)
     took = int((job.last_sent - job.started) * 1e6)
     ttfb = "null" if first is None else _milliseconds(int(first * 1e6))
-    tokens, made = len(job.request.body) // _BYTES_PER_TOKEN, job.bytes_out // _BYTES_PER_TOKEN
-    sure = "estimated"
-    if usage is not None:
+    tokens, made, sure = len(job.request.body) // _BYTES_PER_TOKEN, 0, "estimated"
+    if usage is None:
+        made = _guessed(job)
+    else:
         tokens, made, sure = usage.input, usage.output, "estimated" if usage.estimated else "exact"
     return (
         f'{{"event":"request.end","request_id":"{name}{route.logged}{attempts},"phase":"done","outcome":"ok",'
         f'"kind":"","status":200,"ms":{_milliseconds(took)},"ttfb_ms":{ttfb},"in_tok":{tokens},"out_tok":{made},'
         f'"usage":"{sure}"}}'
     )
+
+
+def _guessed(job: "Job") -> int:
+    """Tokens of an answer that nobody counted: the pieces of a stream, else what its bytes would make."""
+    if job.committed:
+        return job.relay.pieces if job.relay is not None else 0
+    return job.bytes_out // _BYTES_PER_TOKEN
 
 
 def _milliseconds(microseconds: int) -> str:

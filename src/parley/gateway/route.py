@@ -20,7 +20,19 @@ class Route:
     The asks are the constant header lines of a request for one object or for events; the request's id follows.
     """
 
-    __slots__ = ("answering", "ask_events", "ask_json", "logged", "named", "same", "to", "upstream", "verbatim", "way")
+    __slots__ = (
+        "answering",
+        "ask_events",
+        "ask_json",
+        "logged",
+        "named",
+        "needs",
+        "same",
+        "to",
+        "upstream",
+        "verbatim",
+        "way",
+    )
 
     def __init__(self, way: Passage, upstream: Upstream, to: Destination | None, head: heads.LaneHead) -> None:
         self.way = way
@@ -31,6 +43,7 @@ class Route:
         self.ask_json = head.lines + heads.asking(events=False)
         self.ask_events = head.lines + heads.asking(events=True)
         self.named = head.named
+        self.needs = tuple(pair for pair in way.outlet.needs if pair[0] not in head.named)
         # What its log lines have in common; known with the first.
         self.logged = ""
         self.answering = heads.answering(way.target.name)

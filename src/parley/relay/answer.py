@@ -19,12 +19,14 @@ class Relay:
     """Carries one 200 answer back.
 
     ``content`` turns true at the commit point, ``ended`` at the success terminator, ``trailing`` when more
-    came after it. A ``failure`` ends it; what ``feed`` returned before still counts.
+    came after it. A ``failure`` ends it; what ``feed`` returned before still counts. ``pieces`` counts events with
+    content, which most providers send one a token: the estimate where nobody reports usage.
     """
 
-    __slots__ = ("content", "ended", "failure", "trailing", "usage")
+    __slots__ = ("content", "ended", "failure", "pieces", "trailing", "usage")
 
     def __init__(self) -> None:
+        self.pieces = 0
         self.content = self.ended = self.trailing = False
         self.failure: Failure | None = None
         self.usage: Usage | None = None
@@ -105,6 +107,8 @@ class VerbatimStream(Relay):
         except ParleyError as error:
             self.failure = error.failure
             return False
+        if mark.content:
+            self.pieces += 1
         if mark is self._last:
             return True
         if mark.failure is not None:
@@ -166,6 +170,7 @@ class RebuiltStream(Relay):
         match event:
             case Delta():
                 self.content = self.content or event.text != ""
+                self.pieces += 1
             case BlockStart():
                 self.content = self.content or isinstance(event.block, ToolCall | Media | Opaque)
             case Start(usage=Usage() as usage) | End(usage=Usage() as usage):

@@ -72,7 +72,7 @@ def passage(inlet: Wire, registration: Registration, provider: Provider, target:
         provider=provider,
         target=target,
         unknown=registration.unknown_fields,
-        verbatim=inlet is outlet and not fields and not forced,
+        verbatim=inlet is outlet and not fields and not forced and inlet.weighty.isdisjoint((*defaults, *overrides)),
         named=Raw(jsontext.encode(target.model)),
         plain=not edits and registration.unknown_fields == "forward",
         defaults=defaults,

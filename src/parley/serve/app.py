@@ -12,7 +12,7 @@ from parley.failure import Failure, ParleyError
 from parley.serve.house import House
 from parley.serve.metrics import exposition
 from parley.wire import listing, load
-from parley.wire.inlets import dialect_of, model_prefixes
+from parley.wire.inlets import dialect_of, model_prefixes, unserved
 
 _JSON = "application/json"
 
@@ -81,9 +81,15 @@ class Pages:
         allowed = (getattr(error, "headers", None) or {}).get("Allow")
         if allowed:
             return self._not_allowed(request, allowed)
-        return self._error(
-            request, Failure("invalid_request", f"there is nothing at {path[:200].decode('latin-1')}", status=404)
-        )
+        return self._nothing(request, path.decode("latin-1")[:200])
+
+    def _nothing(self, request: Request, path: str) -> Response:
+        if not unserved(path):
+            return self._error(request, Failure("invalid_request", f"there is nothing at {path}", status=404))
+        message = f"{request.method} {path} is not implemented by this server"
+        answer = self._error(request, Failure("not_implemented", message))
+        answer.headers["x-should-retry"] = "false"
+        return answer
 
     def _not_allowed(self, request: Request, allowed: str) -> Response:
         message = f"{request.method} is not possible here; allowed: {allowed}"
@@ -108,7 +114,8 @@ class Pages:
 
     def _listed(self) -> tuple[listing.Listed, ...]:
         registrations = self._house.gateway.settings.registrations
-        return tuple(self._entry(name) for name in dict.fromkeys(name for _, name in registrations))
+        names = dict.fromkeys((*(name for _, name in registrations), *self._house.gateway.settings.offered))
+        return tuple(self._entry(name) for name in names)
 
     def _entry(self, name: str) -> listing.Listed:
         found = self._house.gateway.settings.find("chat", name)

@@ -58,7 +58,7 @@ class Shell:
         refusal = house.door.head(scope.get("http_version", "1.1"), noted, twice=twice)
         if refusal is None and path not in house.inlets:
             refusal = edge.path_refusal(target)
-        return refusal or edge.length_refusal(noted, house.limits.body)
+        return refusal or edge.framing_refusal(noted, scope.get("http_version", "1.1"), house.limits.body)
 
     async def _refuse(self, send: Send, path: bytes, refusal: Refusal) -> None:
         request_id = self._house.gateway.request_id(None)

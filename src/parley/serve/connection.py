@@ -20,7 +20,7 @@ from parley.serve.exchange import CLOSE, STATUS, Exchange, Incoming
 from parley.serve.house import SWEEP_SECONDS, House
 
 IDLE_SECONDS: Final = 75.0
-LINGER_SECONDS: Final = 1.0
+LINGER_SECONDS: Final = 2.0
 LINGER_BYTES: Final = 65536
 _FOREVER: Final = float("inf")
 _VERSIONS: Final = ("1.1", "1.0")
@@ -96,8 +96,8 @@ class CallerConnection:
             self._refuse(edge.INTERNAL)
         except httptools.HttpParserError:
             self._refuse(edge.BAD_HTTP)
-        except httptools.HttpParserUpgrade:
-            self._refuse(edge.UPGRADE)
+        except httptools.HttpParserUpgrade as error:
+            self._decline(self._parser.get_method(), data[error.args[0] :])
         if self._in_head and self._message_bytes > self.house.max_header:
             self._refuse(edge.HEADERS)
 
@@ -153,7 +153,7 @@ class CallerConnection:
         name = name.lower()
         self._headers.append((name, value))
         if name in edge.NOTED:
-            if name in self._noted:
+            if name in self._noted and name != b"upgrade":
                 self._twice = True
             self._noted[name] = value
 
@@ -161,6 +161,8 @@ class CallerConnection:
         """Check the head; then it is the gateway's, or ASGI's."""
         self._in_head = False
         if self._closing:
+            return
+        if b"upgrade" in self._noted and self._parser.should_upgrade():
             return
         url = self._url
         inlet = self.house.inlets.get(url)
@@ -257,6 +259,17 @@ class CallerConnection:
 
     # Inside
 
+    def _decline(self, method: bytes, rest: bytes) -> None:
+        """An upgrade that is not taken changes nothing (RFC 9110 section 7.8), but the parser stops at its head:
+        read the request again without the offer."""
+        if method == b"CONNECT" or self._closing:
+            self._refuse(edge.BAD_HTTP)
+            return
+        lines = [b"%b %b HTTP/1.1\r\n" % (method, self._url)]
+        lines += [b"%b: %b\r\n" % pair for pair in edge.without_upgrade(self._headers)]
+        self._parser = httptools.HttpRequestParser(self)
+        self.data_received(b"".join(lines) + b"\r\n" + rest)
+
     def _head_refusal(self, path: bytes, version: str) -> Refusal | None:
         house, limit = self.house, self.house.max_header
         if version not in _VERSIONS:
@@ -270,7 +283,7 @@ class CallerConnection:
         refusal = house.door.head(version, self._noted, twice=self._twice)
         if refusal is None and self._url not in house.inlets:
             refusal = edge.path_refusal(self._url)
-        return refusal or edge.length_refusal(self._noted, house.max_body)
+        return refusal or edge.framing_refusal(self._noted, version, house.max_body)
 
     def _expect(self, owed: Refusal, seconds: float) -> None:
         self._owed = owed
@@ -336,7 +349,7 @@ class CallerConnection:
 
     def _discard(self, size: int) -> None:
         self._discarded += size
-        if self._discarded > LINGER_BYTES:
+        if self._body_bytes + self._discarded > self.house.max_body + LINGER_BYTES:
             self.transport.close()
 
 

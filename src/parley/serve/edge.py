@@ -14,7 +14,10 @@ from parley.settings import Settings
 
 MAX_HEADERS: Final = 100
 # What is looked at in a head; none of these may come twice.
-NOTED: Final = frozenset({b"host", b"origin", b"content-length", b"expect", b"x-request-id"})
+NOTED: Final = frozenset(
+    {b"host", b"origin", b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"x-request-id"}
+)
+_OFFER: Final = frozenset({b"upgrade", b"http2-settings", b"connection"})
 _HOST: Final = re.compile(rb"(\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9_][A-Za-z0-9_.-]{0,252})(?::\d{1,5})?")
 _ADDRESS: Final = re.compile(rb"\[.*\]|\d{1,3}(\.\d{1,3}){3}")
 _ORIGIN: Final = re.compile(rb"[a-z][a-z0-9+.-]*://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+)(?::\d{1,5})?")
@@ -45,7 +48,6 @@ HEADERS: Final = Refusal(431, "the request's headers are too large", "headers")
 HEADER_TIME: Final = Refusal(408, "the request's headers did not arrive in time", "header_timeout")
 BODY_TIME: Final = Refusal(408, "the request's body did not arrive in time", "body_timeout")
 CUT_SHORT: Final = Refusal(400, "the request's body is shorter than its Content-Length", "bad_http")
-UPGRADE: Final = Refusal(400, "protocol upgrades are not supported", "bad_http")
 DRAINING: Final = Refusal(503, "the gateway is shutting down", "drain")
 CONNECTIONS: Final = Refusal(503, "too many connections", "connections")
 INTERNAL: Final = Refusal(500, "the gateway failed to handle the request", "internal")
@@ -121,7 +123,17 @@ def noted_of(headers: Headers) -> tuple[dict[bytes, bytes], bool]:
     return found, len(found) != len(pairs)
 
 
-def length_refusal(noted: dict[bytes, bytes], limit: int) -> Refusal | None:
-    """A body that announces itself as too large."""
+def framing_refusal(noted: dict[bytes, bytes], version: str, limit: int) -> Refusal | None:
+    """A body that announces itself as too large, or comes in a coding that not everybody reads alike."""
+    coding = noted.get(b"transfer-encoding")
+    if coding is not None and (version == "1.0" or coding.lower() != b"chunked"):
+        return BAD_HTTP
     length = noted.get(b"content-length")
     return too_large(limit) if length is not None and int(length) > limit else None
+
+
+def without_upgrade(headers: Headers) -> Headers:
+    """A head as it would be had the caller not offered another protocol."""
+    kept = [(name, value) for name, value in headers if name not in _OFFER]
+    closes = any(name == b"connection" and b"close" in value.lower() for name, value in headers)
+    return [*kept, (b"connection", b"close")] if closes else kept

@@ -47,8 +47,11 @@ class House:
         self.watched.discard(connection)
 
     def refused(self, path: bytes, refusal: Refusal, request_id: str) -> tuple[int, bytes]:
-        """Count a refusal; its status and body in the dialect the path speaks."""
+        """Count and log a refusal; its status and body in the dialect the path speaks."""
         self.gateway.metrics.count("parley_rejected_total", refusal.reason)
+        inlet = self.inlets.get(path)
+        if inlet is not None:
+            self.gateway.turned_away(inlet.dialect, request_id, refusal.reason, refusal.status)
         return self.wire_of(path).encode_error(refusal.failure(), request_id)
 
     def wire_of(self, path: bytes) -> Wire:

@@ -98,6 +98,7 @@ class Wire(Struct, frozen=True, kw_only=True):
     top-level request members of the specification. ``count(body, measure)`` answers a count-tokens
     request of this dialect with what ``measure`` makes of it; None where the dialect has no such operation.
     ``needs`` are headers that the provider insists on, added where neither caller nor operator gives them.
+    ``weighty`` are top-level members on which the request's headers depend: to set one the request is rebuilt.
     """
 
     name: str
@@ -116,6 +117,7 @@ class Wire(Struct, frozen=True, kw_only=True):
     known: frozenset[str]
     count: Callable[[dict[str, Any], Callable[[ChatRequest], int]], bytes] | None = None
     needs: tuple[tuple[bytes, bytes], ...] = ()
+    weighty: frozenset[str] = frozenset()
 
 
 WIRES: dict[str, str] = {

@@ -49,3 +49,22 @@ def dialect_of(path: bytes, headers: Collection[str] = ()) -> str:
     if "anthropic-version" in headers or path.startswith(b"/anthropic"):
         return "anthropic"
     return "openai_chat"
+
+
+# First path segments of operations that the dialect has and this server does not (yet) serve.
+_UNSERVED = frozenset(
+    (
+        "completions", "responses", "embeddings", "images", "audio", "moderations", "rerank", "files", "batches",
+        "uploads", "conversations", "realtime", "live", "videos", "voices", "assistants", "threads", "vector_stores",
+        "fine_tuning", "evals", "containers", "skills", "chatkit", "agents", "vaults", "decisions", "safety",
+        "webhooks", "content_provenance_checks", "organization", "projects",
+    )
+)  # fmt: skip
+
+
+def unserved(path: str) -> bool:
+    """Whether a path belongs to an operation of OpenAI's surface that is known and not implemented."""
+    for prefix in sorted(openai_prefixes(), key=len, reverse=True):
+        if path.startswith(f"{prefix}/"):
+            return path[len(prefix) + 1 :].partition("/")[0] in _UNSERVED
+    return False

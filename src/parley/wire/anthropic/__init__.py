@@ -48,5 +48,7 @@ WIRE = Wire(
     known=KNOWN,
     count=count_tokens,
     # The version that takes every field this dialect ever had, for callers who do not say.
+    # Newer versions of the API refuse these, so whoever sets one must choose the version too.
+    weighty=frozenset({"temperature", "top_p", "top_k"}),
     needs=((b"anthropic-version", b"2023-06-01"),),
 )

@@ -1,0 +1,55 @@
+"""A request that offers another protocol is answered as if it had not (RFC 9110 section 7.8), on a real socket."""
+
+import http.client
+import json
+import socket
+
+import pytest
+
+from fixtures.parley import Gateway
+
+BODY = json.dumps({"model": "echo", "messages": [{"role": "user", "content": "still here"}]}).encode()
+
+
+@pytest.fixture
+def gateway(parley_server) -> Gateway:
+    return parley_server({})
+
+
+@pytest.mark.parametrize("protocol", ["h2c", "websocket"])
+def test_an_offer_with_a_body(gateway: Gateway, protocol: str) -> None:
+    head = (
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\n"
+        f"Upgrade: {protocol}\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\nContent-Length: {len(BODY)}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as raw:
+        for _ in range(2):
+            raw.sendall(head.encode() + BODY)
+            answer = http.client.HTTPResponse(raw)
+            answer.begin()
+            assert answer.status == 200
+            assert json.loads(answer.read())["choices"][0]["message"]["content"] == "still here"
+
+
+def test_an_offer_on_a_path_that_is_not_hot(gateway: Gateway) -> None:
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as raw:
+        raw.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n")
+        answer = http.client.HTTPResponse(raw)
+        answer.begin()
+        assert (answer.status, json.loads(answer.read())) == (200, {"status": "live"})
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("POST", "/v1/embeddings", 501), ("GET", "/v1/files", 501), ("POST", "/v1/nonsense", 404)],
+)
+def test_what_is_known_but_not_served(gateway: Gateway, method: str, path: str, status: int) -> None:
+    link = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=10)
+    link.request(method, path, b"{}" if method == "POST" else None)
+    answer = link.getresponse()
+    error = json.loads(answer.read())["error"]
+    link.close()
+    assert answer.status == status
+    if status == 501:
+        assert (error["type"], error["code"], error["param"]) == ("not_implemented_error", "not_implemented", None)
+        assert answer.getheader("x-should-retry") == "false"
