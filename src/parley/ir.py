@@ -138,6 +138,7 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     """One chat operation. None = absent; zero and empty are values the caller sent.
 
     ``max_tokens_field`` is the caller's own name for ``max_tokens`` where its wire has more than one.
+    ``ahead`` counts the leading messages that its wire keeps apart from its list of messages, for field paths.
     """
 
     wire: str
@@ -164,6 +165,7 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     stream: bool = False
     include_usage: bool = False
     user: str | None = None
+    ahead: int = 0
     extra: Extra = {}
 
 

@@ -103,12 +103,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Everything the gateway runs by. ``registrations`` is keyed {endpoint, model}.
 
     ``hosts`` are names accepted in Host beside loopback names and plain addresses; empty = any valid
-    name unless every listener is on loopback.
+    name where ``public``, else none. ``offered`` are names, ``provider/model`` each, that lists of models
+    show beside the registrations: what model servers found on this machine said they serve.
     """
 
     listen: tuple[str, ...] = ("127.0.0.1:4242",)
     providers: Mapping[str, Provider] = {}
     registrations: Mapping[tuple[str, str], Registration] = {}
+    offered: tuple[str, ...] = ()
     limits: Limits = Limits()
     hosts: tuple[str, ...] = ()
     public: bool = False

@@ -76,6 +76,10 @@ def test_model_servers_of_this_machine_are_found(folder, gateway, capsys, monkey
     assert outcome(["models"]) == 0
     out, _ = capsys.readouterr()
     assert [line.split()[1] for line in out.splitlines()[1:]] == ["echo", "vllm/tiny", "vllm/odd\u241b[31m"]
+    monkeypatch.setenv("VLLM_BASE_URL", "http://127.0.0.1:9")
+    assert outcome(["models"]) == 0
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()[1:]] == ["echo", "vllm/*"]
+    monkeypatch.delenv("VLLM_BASE_URL")
     (folder / "parley.yaml").write_text("models: []\n")
     assert outcome(["models"]) == 0
     assert "vllm" not in capsys.readouterr().out

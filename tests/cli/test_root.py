@@ -103,3 +103,37 @@ def test_a_reader_that_leaves_early_is_no_traceback():
     os.close(write)
     assert done.returncode == 1
     assert done.stderr == ""
+
+
+WRITES = [
+    ["--version"], ["--help"], ["run", "--help"], ["check", "--schema"], ["check", "--json"], ["models"],
+    ["run", "echo", "hi"], ["run", "echo", "hi", "--json"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("args", WRITES, ids=" ".join)
+def test_a_full_disk_is_told_in_one_line(args, folder):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "parley", *args], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr == "Error: cannot write to stdout: No space left on device.\n"
+
+
+def test_a_closed_stdout_is_told_in_one_line(folder):
+    closed = ["sh", "-c", 'exec "$0" -m parley "$@" >&-', sys.executable]
+    done = subprocess.run([*closed, "run", "echo", "hi"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "Error: cannot write to stdout: Bad file descriptor.\n"
+    done = subprocess.run([*closed, "check"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert done.stderr == "no configuration file: no problems, 1 provider, 1 registration\n"
+
+
+def test_what_was_printed_is_what_was_sent(folder):
+    text = "".join(f"\u00e9 {number}\n" for number in range(2000))
+    done = subprocess.run(
+        [sys.executable, "-m", "parley", "run", "echo"], input=text.encode(), capture_output=True, check=True
+    )
+    assert done.stdout.decode() == text

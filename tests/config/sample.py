@@ -1,6 +1,10 @@
 """The configurations that the tests start from."""
 
+from typing import Any
+
 from parley.config import Loaded, Problem, load_text
+from parley.config.build import scalar
+from parley.config.document import Document
 
 # Every key that is available, with values that are not the defaults.
 FULL = """\
@@ -69,3 +73,18 @@ def good(text: str, **env: str) -> Loaded:
     loaded = load_text(text, env)
     assert loaded.problems == ()
     return loaded
+
+
+def written(text: str) -> Any:
+    """The values of a text as an editor sees them: YAML 1.2, references left as they are."""
+    return _plain(Document(text, "c").root)
+
+
+def _plain(node: Any) -> Any:
+    if node is None:
+        return None
+    if node.id == "mapping":
+        return {key.value: _plain(value) for key, value in node.value}
+    if node.id == "sequence":
+        return [_plain(item) for item in node.value]
+    return scalar(node.value) if node.tag == "plain" else node.value

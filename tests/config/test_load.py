@@ -153,6 +153,19 @@ def test_the_file_wins_over_the_environment_and_that_over_what_was_found() -> No
     assert settings.providers["vllm"].endpoints == ("http://found:1/v1",)
     assert settings.providers["openai"].endpoints == ("https://api.openai.com/v1",)
     assert settings.providers["ollama"].endpoints == ("http://file:1/v1",)
+    assert settings.offered == ("vllm/m",)
+
+
+def test_models_of_servers_that_were_found_are_offered() -> None:
+    row = vendors.vendors()["vllm"]
+    here = vendors.provider_of(row, "vllm", row.wires["openai"], endpoints=("http://found:1",))
+    assert load(None, {}, discovered=[Discovered(here, ("b", "org/a", "b"))]).settings.offered == (
+        "vllm/b",
+        "vllm/org/a",
+    )
+    assert load(None, {}, discovered=[Discovered(here, ())]).settings.offered == ()
+    assert load(None, {}, discovered=[here]).settings.offered == ()
+    assert load(None, {}).settings.offered == ()
 
 
 def keys(text: str, **env: str) -> tuple[str, ...]:

@@ -1,39 +1,168 @@
 """The published JSON Schema and the reference page: both know every key."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from jsonschema import Draft202012Validator
 
-from config.sample import ENV, FULL
+from config.sample import FULL, written
 from parley import vendors
-from parley.config import OPERATION_IDS, operation_of, schema
-from parley.config.build import Builder
-from parley.config.document import Document
+from parley.config import OPERATION_IDS, load_text, operation_of, schema
 from parley.config.edge import PENDING
-from parley.config.variables import Scope
 
-PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text("utf-8")
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "configuration.md").read_text("utf-8")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+EXAMPLES = [
+    text
+    for page in PAGES
+    for text in re.findall(r"^```yaml\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+]
 
 
-def plain(text: str) -> Any:
-    return Builder(Document(text, "c"), Scope(ENV, Path())).build()
+RULES = Draft202012Validator(schema())
+
+# Every scalar that is not plain text, from a variable or a file.
+REFERRED = """\
+listen: "${LISTEN:-127.0.0.1:4242}"
+hosts: ["${HOST:-llm.example.org}"]
+store: env.STORE
+strict: "${STRICT:-false}"
+log: {requests: os.environ/LOGGED}
+providers:
+  openai:
+    type: "${TYPE:-openai}"
+    wire: "${WIRE:-openai}"
+    api_keys: ["${KEY:-k}", "file:key.txt"]
+    endpoints: ["${BASE:-https://a.example/v1}", "https://${HOST:-b.example}/v1"]
+    balance: "${BALANCE:-fastest}"
+    timeouts: {connect: "${TIME:-5s}", first_byte: "${N:-5}s", idle: env.TIME_OUT, total: "file:time.txt"}
+    headers: {X-Team: "${TEAM:-a}"}
+    max_concurrency: "${N:-5}"
+    transport: "${TRANSPORT:-aiohttp}"
+    paths: {chat: "${PREFIX:-/v2}/chat"}
+models:
+  - model: "${MODEL:-fast}"
+    endpoint: "${ENDPOINT:-chat}"
+    targets: ["${TARGET:-openai/a}", {to: "openai/${NAME:-b}", weight: "${N:-5}"}]
+    strategy: env.STRATEGY
+    defaults: {temperature: "${T:-1}"}
+    retries: {attempts: "file:count.txt", on: ["${STATUS:-429}", os.environ/CONNECT]}
+    unknown_fields: "${UNKNOWN:-drop}"
+    share: "${SHARE:-false}"
+    cache: {responses: "${CACHE:-off}"}
+auth: {required: "${REQUIRED:-false}", admin_key: "${ADMIN:-}"}
+limits:
+  body: "${SIZE:-1MB}"
+  upload: "${N:-5}MiB"
+  header: os.environ/HEADER
+  header_time: "${TIME:-5s}"
+  body_time: "file:time.txt"
+  connections: "${N:-5}"
+  streams: os.environ/COUNT
+addresses: {nodes: ["${NODES:-127.0.0.0/8}"]}
+cache: {responses: env.CACHE}
+"""
+REFERRED_ENV = {
+    "STORE": "sqlite:///a", "LOGGED": "True", "TIME_OUT": "9s", "STRATEGY": "weighted", "CONNECT": "connect",
+    "HEADER": "8KiB", "COUNT": "7", "CACHE": "off",
+}  # fmt: skip
+
+
+def refused(text: str) -> list[str]:
+    """What the schema says against a text."""
+    return [error.message for error in RULES.iter_errors(written(text))]
 
 
 def test_the_schema_is_one_and_takes_the_full_sample() -> None:
-    rules = schema()
-    Draft202012Validator.check_schema(rules)
-    json.dumps(rules)
-    Draft202012Validator(rules).validate(plain(FULL))
+    Draft202012Validator.check_schema(schema())
+    json.dumps(schema())
+    assert refused(FULL) == []
+
+
+def test_every_scalar_may_come_from_a_variable_or_a_file(tmp_path: Path) -> None:
+    (tmp_path / "key.txt").write_text("two\n")
+    (tmp_path / "time.txt").write_text("4m\n")
+    (tmp_path / "count.txt").write_text("2\n")
+    loaded = load_text(REFERRED, REFERRED_ENV, folder=tmp_path)
+    assert loaded.problems == ()
+    assert refused(REFERRED) == []
+    provider, registration = loaded.settings.providers["openai"], loaded.settings.registrations["chat", "fast"]
+    assert (provider.max_concurrency, provider.timeouts.first_byte, provider.timeouts.total) == (5, 5.0, 240.0)
+    assert (registration.retries.attempts, registration.targets[1].weight) == (2, 5)
+    assert (loaded.settings.limits.upload, loaded.settings.log_requests) == (5 * 2**20, True)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
+def test_the_schema_takes_every_example_of_the_documentation(example: str) -> None:
+    assert refused(example) == []
+    yaml.compose(example, yaml.BaseLoader)
+
+
+def model(rest: str) -> str:
+    """A file with one entry below models, ``rest`` being more of its members."""
+    return f"models: [{{model: a, {rest}}}]"
+
+
+def provider(rest: str) -> str:
+    """A file with one provider of our own."""
+    return f"providers: {{openai: {{api_key: k, {rest}}}}}"
 
 
 @pytest.mark.parametrize(
-    "text", ["listn: x", "models: [{}]", "limits: {body: many}", "providers: {a: {balance: x}}", "[]"]
-)
-def test_the_schema_refuses(text: str) -> None:
-    assert list(Draft202012Validator(schema()).iter_errors(plain(text)))
+    "text",
+    [
+        "", "models: []", "providers: {openai: {api_key: k}, groq: {type: groq, api_key: k}, ollama: }",
+        "strict: 'true'", "log: {requests: 'TRUE'}", "log: {requests: 0}", "auth: {required: 'false'}",
+        "listen: '[::1]:4242'", "listen: [localhost:1, 0.0.0.0:1]",
+        "node: {}", "grpc:", "streams: []", "addresses: {nodes: []}", "hosts: []",
+        "limits: {body: '5 kb', streams: '7', connections: 7.0, header_time: 0.5, body_time: '5'}",
+        model("targets: [echo/a/b, {to: echo/c, weight: '2'}]"),
+        model("targets: [echo/a], endpoint: CreateChatCompletion"), model("targets: [echo/a], endpoint: '*'"),
+        model("targets: [echo/a], endpoint: null, settings: {}, share: false"),
+        model("targets: [echo/a], retries: {attempts: '1', on: [400, '599', 5xx, connect]}"),
+        provider("max_concurrency: null"), provider("max_concurrency: '3'"), provider("base_url: null, endpoints: ['HTTP://h/a@b']"),
+    ],
+)  # fmt: skip
+def test_schema_and_check_accept(text: str) -> None:
+    assert load_text(text, {}).problems == ()
+    assert refused(text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]", "listn: x", "listen: []", "hosts: ['a b']", "store: 'postgresql://h/d'", "store: ''", "log: null",
+        "log: {requests: 'yes'}", "log: {requests: 1.5}", "strict: 2", "auth: {required: true}", "auth: {required: 1}",
+        "node: {a: 1}", "grpc: ''", "addresses: {nodes: [10.0.0.0/8]}", "addresses: {fetch: [a]}",
+        "cache: {responses: on}", "limits: {body: 5k}",
+        "limits: {body: many}", "limits: {body: 1.5}", "limits: {body: 0}", "limits: {body: 0.0MB}",
+        "limits: {body: true}", "limits: {streams: 0}", "limits: {streams: '0'}", "limits: {connections: '0x5'}",
+        "limits: {header_time: 0s}", "limits: {header_time: 5 S}", "limits: {header_time: '$${A}'}",
+        "models: [{}]", "models: [{model: a}]", "models: [{targets: [echo/a]}]",
+        "models: [{model: '', targets: [echo/a]}]",
+        model("targets: []"), model("targets: [nope]"), model("targets: [echo/]"), model("targets: ['echo/a b']"),
+        model("targets: [{to: echo/a, weight: 0}]"), model("targets: [{to: echo/a, weight: '05'}]"),
+        model("targets: [{to: echo/a, weight: 1.5}]"), model("targets: [{weight: 1}]"), model("settings: {a: 1}"),
+        model("targets: [echo/a], share: true"), model("targets: [echo/a], strategy: falback"),
+        model("targets: [echo/a], endpoint: embeddings"), model("targets: [echo/a], defaults: {model: b}"),
+        model("targets: [echo/a], retries: {on: [399]}"), model("targets: [echo/a], retries: {on: 5xx}"),
+        model("targets: [echo/a], retries: {on: ['600']}"), model("targets: [echo/a], retries: {attempts: 0}"),
+        provider("balance: x"), provider("endpoints: []"), provider("endpoints: [ftp://h]"), provider("transport: tcp"),
+        provider("base_url: 'https://u:p@h/v1'"), provider("base_url: 'https://h/v1?a=b'"), provider("api_keys: [l]"),
+        provider("base_url: 'https://h/v1', endpoints: ['https://h/v1']"), provider("max_concurrency: 0"),
+        provider("max_concurrency: many"), provider("paths: {chat: chat}"), provider("paths: {sing: /sing}"),
+        provider("headers: {a b: c}"), provider("endpoints: ['https://h/v1', 'https://h/v1']"),
+        "providers: {openai: {api_keys: []}}", "listen: 4242", "listen: localhost", "listen: ['[::1]:1', '[::1]:1']",
+    ],
+)  # fmt: skip
+def test_schema_and_check_refuse(text: str) -> None:
+    assert load_text(text, {}).problems
+    assert refused(text)
 
 
 def entries() -> list[tuple[str, str, Any]]:

@@ -309,6 +309,14 @@ def test_the_registration_says_which_failures_may_move(on, sent, moves):
     assert steps[1] == (("try", "b/m", 0, -1) if moves else ("end", sent.kind))
 
 
+def test_a_timeout_that_the_provider_tells_is_tried_again_on_the_same_lane():
+    sent = failure("upstream_rejected", status=408, detail="status_408")
+    play = Play(provider("a"))
+    steps = play.run(play.course(registration("a/m", attempts=2)), sent, sent)
+    assert steps[0] == steps[2] == ("try", "a/m", 0, -1)
+    assert (steps[1][0], steps[3]) == ("wait", ("end", "upstream_rejected"))
+
+
 @pytest.mark.parametrize("attempts", [1, 2, 5])
 def test_attempts_count_the_first_try_too(attempts):
     play = Play(provider("a"), provider("b"))

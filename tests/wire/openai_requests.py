@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import pytest
+
+from parley.failure import ParleyError
 from parley.ir import ChatRequest, Message
 from parley.wire import load
 
@@ -31,6 +34,17 @@ def sent(request: ChatRequest, **options: Any) -> dict[str, Any]:
 
 def dropped(request: ChatRequest, **options: Any) -> tuple[str, ...]:
     return WIRE.encode_request(request, options).dropped
+
+
+def refused(request: ChatRequest) -> str | None:
+    """The field that the refusal names; its words name it too."""
+    with pytest.raises(ParleyError) as caught:
+        WIRE.encode_request(request, {})
+    failure = caught.value.failure
+    assert failure.kind == "invalid_request"
+    assert failure.param is not None
+    assert failure.message.startswith(failure.param + ":")
+    return failure.param
 
 
 FULL: dict[str, Any] = {

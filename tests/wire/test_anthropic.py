@@ -138,6 +138,10 @@ def test_a_foreign_answer() -> None:
         (b"[1]", "upstream_bad_response", "bad_shape"),
         (b'{"type":"message"}', "upstream_bad_response", "bad_shape"),
         (b'{"type":"error","error":{"type":"api_error","message":"m"}}', "upstream_error", "stream_error"),
+        (b'{"type":"error","error":{"type":"not_found_error","message":"m"}}', "upstream_rejected", "stream_error"),
+        (b'{"type":"error","error":{"type":"permission_error","message":"m"}}', "upstream_auth", "stream_error"),
+        (b'{"error":{"code":400,"type":"exceed_context_size_error"}}', "upstream_rejected", "stream_error"),
+        (b'{"error":"broke"}', "upstream_error", "stream_error"),
     ],
 )
 def test_an_answer_that_is_none(body: bytes, kind: str, detail: str) -> None:

@@ -92,6 +92,68 @@ def test_a_broken_stream_never_looks_complete(data: bytes, kind: str, detail: st
     assert not any(isinstance(event, End) for event in events)
 
 
+@pytest.mark.parametrize(
+    ("type_", "kind", "status"),
+    [
+        ("invalid_request_error", "upstream_rejected", 400),
+        ("billing_error", "upstream_rejected", 402),
+        ("not_found_error", "upstream_rejected", 404),
+        ("conflict_error", "upstream_rejected", 409),
+        ("request_too_large", "upstream_rejected", 413),
+        ("authentication_error", "upstream_auth", 502),
+        ("permission_error", "upstream_auth", 502),
+        ("rate_limit_error", "upstream_rate_limited", 429),
+        ("api_error", "upstream_error", 500),
+        ("timeout_error", "upstream_error", 504),
+        ("overloaded_error", "upstream_error", 529),
+        ("brand_new_error", "upstream_error", 502),
+    ],
+)
+@pytest.mark.parametrize("before", [b"", BEGUN])
+def test_errors_in_a_stream_are_mapped_as_error_answers(before: bytes, type_: str, kind: str, status: int) -> None:
+    data = b'{"type":"error","error":{"type":"%b","message":"said sk-1"}}' % type_.encode()
+    _, failure = failure_of(before + sse(data, "error"))
+    assert (failure.kind, failure.http_status, failure.log_kind) == (kind, status, "stream_error")
+    assert WIRE.glance("error", data).failure == WIRE.glance("", data).failure == failure
+    with pytest.raises(ParleyError) as caught:
+        WIRE.check_answer(data)
+    assert caught.value.failure == failure
+    refused = kind == "upstream_auth"
+    assert ("sk-1" in repr(failure)) is not refused
+    assert failure.body == (None if refused else data)
+    shown, body = WIRE.encode_error(failure, "req-1")
+    assert (shown, b"sk-1" in body) == (status, not refused)
+
+
+@pytest.mark.parametrize(
+    ("event", "data", "message"),
+    [
+        ("error", b'{"code":400,"type":"invalid_request_error","message":"long"}', "long"),
+        ("error", b'{"error":{"code":400,"type":"exceed_context_size_error","message":"long"}}', "long"),
+        ("", b'{"error":{"code":400,"message":"long"}}', "long"),
+        ("ping", b'{"type":"ping","error":{"http_status_code":400,"message":"long"}}', "long"),
+        ("", b'{"type":"error","index":"x","error":{"type":"invalid_request_error","message":"long"}}', "long"),
+        ("error", b'{"error":"long","code":400}', "long"),
+    ],
+)
+def test_errors_in_other_shapes_are_errors_too(event: str, data: bytes, message: str) -> None:
+    _, failure = failure_of(BEGUN + sse(data, event))
+    assert (failure.kind, failure.http_status, failure.message) == ("upstream_rejected", 400, message)
+    try:
+        seen = WIRE.glance(event, data).failure
+    except ParleyError as error:
+        seen = error.failure
+    assert seen == failure
+
+
+def test_what_only_speaks_of_errors_is_none() -> None:
+    for data in (b'{"type":"new_thing","error":null}', b'{"type":"ping","note":"error"}'):
+        assert WIRE.glance("", data).failure is None
+        assert folded(
+            read(recording("text").replace(b"event: ping", b"data: " + data + b"\n\nevent: ping", 1))
+        ) == folded(read(recording("text")))
+
+
 def test_errors_in_a_stream_keep_the_provider_s_words() -> None:
     data = b'{"type":"error","error":{"type":"overloaded_error","message":"full","details":{"error_code":"x"}}}'
     _, failure = failure_of(sse(data, "error"))

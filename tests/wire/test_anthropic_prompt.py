@@ -155,7 +155,6 @@ def test_media() -> None:
                 Media(kind="image", data="/9j/4AAQ"),
                 Media(kind="document", data="JVBERg==", name="a.pdf"),
                 Media(kind="document", data="aGk=", media_type="text/markdown"),
-                Media(kind="document", file_id="f1"),
             )
         )
     )
@@ -167,9 +166,10 @@ def test_media() -> None:
         {"type": "base64", "media_type": "image/jpeg", "data": "/9j/4AAQ"},
         {"type": "base64", "media_type": "application/pdf", "data": "JVBERg=="},
         {"type": "text", "media_type": "text/plain", "data": "hi"},
-        {"type": "file", "file_id": "f1"},
     ]
     assert content[4]["title"] == "a.pdf"
+    own = sent(request(user(Media(kind="document", file_id="f1")), wire="anthropic"))
+    assert own["messages"][0]["content"][0]["source"] == {"type": "file", "file_id": "f1"}
 
 
 @pytest.mark.parametrize(
@@ -180,10 +180,15 @@ def test_media() -> None:
         Media(kind="image", data="????"),
         Media(kind="image", url="data:image/png,plain"),
         Media(kind="document", data="?", media_type="text/plain"),
+        Media(kind="document", file_id="f1"),
+        Media(kind="image", file_id="f1"),
+        Opaque("openai_chat", {"type": "hologram"}),
     ],
 )
-def test_media_that_cannot_go_is_refused_by_name(block: Media) -> None:
+def test_content_that_cannot_go_is_refused_by_name(block: Block) -> None:
     assert refused(request(user("a"), user("b", block))) == "messages[1].content[1]"
+    told = Message("tool", (ToolResult("c", (Text("a"), block)),))
+    assert refused(request(user("a"), told)) == "messages[1].content[1]"
     assert refused(request(Message("system", (Text("a"), block)), user("b"))) == "messages[0].content[1]"
 
 
@@ -307,7 +312,7 @@ def test_api_versions() -> None:
     assert dropped(warm, version="2023-06-01") == ()
     cited = request(user(Text("a", {"citations": [{"type": "x"}]})), wire="anthropic")
     assert version(cited) == "2023-06-01"
-    assert version(request(user("a"), Message("assistant", (Media(kind="document", file_id="f"),)))) == "2023-06-01"
+    assert version(request(user("a"), Message("assistant", (Media(kind="document", data="QQ=="),)))) == "2023-06-01"
 
 
 TEXTS = st.builds(Text, st.text(min_size=1, max_size=8))

@@ -68,7 +68,7 @@ def test_a_full_request_is_read_and_left_as_it_was() -> None:
                     name="Notes",
                     extra={"context": "old", "citations": {"enabled": True}},
                 ),
-                Opaque("anthropic", before["messages"][2]["content"][2]),
+                Media(kind="document", data="cGxhaW4=", media_type="text/plain"),
                 Media(kind="image", file_id="file_1", extra={"cache_control": {"type": "ephemeral"}}),
                 Opaque("anthropic", before["messages"][2]["content"][4]),
             ),
@@ -76,6 +76,49 @@ def test_a_full_request_is_read_and_left_as_it_was() -> None:
         Message("system", (Text("From now on in French."),)),
         Message("user", (Text("Again"),), None, {"mood": "calm"}),
     )
+
+
+@pytest.mark.parametrize(
+    ("source", "words", "kept"),
+    [
+        ({"type": "text", "media_type": "text/plain", "data": "h\u00e9"}, "aMOp", False),
+        ({"type": "text", "data": ""}, "", False),
+        ({"type": "text", "media_type": "text/markdown", "data": "a"}, "YQ==", True),
+        ({"type": "text", "data": "a", "x": 1}, "YQ==", True),
+        ({"type": "content", "content": "a"}, "YQ==", True),
+        ({"type": "content", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}, "YQpi", True),
+    ],
+)
+def test_a_document_of_text_is_one_for_other_wires_too(source: dict[str, Any], words: str, kept: bool) -> None:
+    given = {"type": "document", "source": source, "title": "T"}
+    request = WIRE.decode_request(body(messages=[{"role": "user", "content": [given]}]))
+    (block,) = request.messages[0].content
+    extra = {"source": source} if kept else {}
+    assert block == Media(kind="document", data=words, media_type="text/plain", name="T", extra=extra)
+    (again,) = WIRE.encode_request(request, {}).body["messages"][0]["content"]
+    assert again["source"] == {"media_type": "text/plain", **source} if not kept else again["source"] == source
+
+
+def test_a_document_with_pictures_in_it_is_this_wire_s_alone() -> None:
+    picture = {"type": "image", "source": {"type": "url", "url": "https://example.com/a.png"}}
+    given = {"type": "document", "source": {"type": "content", "content": [picture]}}
+    request = WIRE.decode_request(body(messages=[{"role": "user", "content": [given]}]))
+    assert request.messages[0].content == (Opaque("anthropic", given),)
+
+
+@pytest.mark.parametrize(
+    ("source", "field"),
+    [
+        ({"type": "text"}, "source.data"),
+        ({"type": "text", "data": 1}, "source.data"),
+        ({"type": "content"}, "source.content"),
+        ({"type": "content", "content": [{"type": "text"}]}, "source.content[0].text"),
+    ],
+)
+def test_a_document_without_its_words_is_named(source: dict[str, Any], field: str) -> None:
+    with pytest.raises(ParleyError) as caught:
+        WIRE.decode_request(body(messages=[{"role": "user", "content": [{"type": "document", "source": source}]}]))
+    assert caught.value.failure.param == f"messages[0].content[0].{field}"
 
 
 def test_the_parameters_of_a_full_request() -> None:

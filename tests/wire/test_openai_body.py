@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from parley.ir import (
+    Block,
     ChatRequest,
     Media,
     Message,
@@ -20,7 +21,7 @@ from parley.ir import (
     ToolCall,
     ToolResult,
 )
-from wire.openai_requests import WIRE, body, decoded, dropped, foreign, sent
+from wire.openai_requests import WIRE, body, decoded, dropped, foreign, refused, sent
 
 
 def test_results_come_before_what_the_user_says() -> None:
@@ -46,29 +47,27 @@ def test_what_this_wire_cannot_say_is_listed() -> None:
         Message(
             "user",
             (
-                ToolResult("c", (Media(kind="image", data="A", media_type="image/png"), Text("t")), True, {"r": 1}),
-                Media(kind="video", url="u"),
-                Media(kind="document", url="u"),
-                Opaque("other", {}),
+                ToolResult("c", (Text("t"),), True, {"r": 1}),
+                Media(kind="document", data="aGk=", media_type="text/plain", name="T", extra={"context": "x"}),
                 Text("hi"),
             ),
         ),
-        Message("assistant", (ToolCall("c", "f", "", {"caller": 1}),)),
+        Message("assistant", (ToolCall("c", "f", "", {"caller": 1}), Opaque("other", {"type": "search"}))),
         tools=(Tool("f", extra={"cache_control": 1}), Opaque("other", {"type": "bash"})),
         top_k=5,
+        ahead=1,
         extra={"container": "x"},
     )
     encoded = WIRE.encode_request(request, {})
     assert set(encoded.dropped) == {
-        "messages[0].content[0].cache_control",
-        "messages[0].m",
-        "messages[1].content[0].content[0]",
-        "messages[1].content[0].is_error",
-        "messages[1].content[0].r",
+        "system.content[0].cache_control",
+        "system.m",
+        "messages[0].content[0].is_error",
+        "messages[0].content[0].r",
+        "messages[0].content[1].context",
+        "messages[0].content[1].title",
+        "messages[1].content[0].caller",
         "messages[1].content[1]",
-        "messages[1].content[2]",
-        "messages[1].content[3]",
-        "messages[2].content[0].caller",
         "tools[0].cache_control",
         "tools[1]",
         "top_k",
@@ -79,7 +78,7 @@ def test_what_this_wire_cannot_say_is_listed() -> None:
         "messages": [
             {"role": "system", "content": "s"},
             {"role": "tool", "tool_call_id": "c", "content": "t"},
-            {"role": "user", "content": "hi"},
+            {"role": "user", "content": [{"type": "text", "text": "hi"}, {"type": "text", "text": "hi"}]},
             {
                 "role": "assistant",
                 "content": None,
@@ -90,11 +89,82 @@ def test_what_this_wire_cannot_say_is_listed() -> None:
     }
 
 
-def test_a_text_document_in_a_result_is_told_as_text() -> None:
-    media = Media(kind="document", data="aMOp", media_type="text/plain")
-    request = foreign(Message("user", (ToolResult("c", (media,)),)))
-    assert sent(request)["messages"] == [{"role": "tool", "tool_call_id": "c", "content": "hé"}]
-    assert dropped(request) == ()
+@pytest.mark.parametrize(
+    "block",
+    [
+        Media(kind="video", url="u"),
+        Media(kind="audio", url="u"),
+        Media(kind="document", url="u"),
+        Media(kind="document", file_id="f"),
+        Media(kind="image", file_id="f"),
+        Opaque("other", {"type": "search_result"}),
+        Opaque("other", {}),
+    ],
+)
+def test_content_that_cannot_go_is_refused_by_name(block: Block) -> None:
+    system, turn = Message("system", (Text("s"),)), Message("user", (Text("hi"), block))
+    result = Message("user", (ToolResult("c", (Text("t"), block)),))
+    assert refused(foreign(turn)) == "messages[0].content[1]"
+    assert refused(foreign(system, turn, ahead=1)) == "messages[0].content[1]"
+    assert refused(foreign(system, turn)) == "messages[1].content[1]"
+    assert refused(foreign(result)) == "messages[0].content[0].content[1]"
+    assert refused(foreign(Message("system", (block,)), turn, ahead=1)) == "system.content[0]"
+
+
+@pytest.mark.parametrize(
+    ("extra", "listed"),
+    [
+        ({}, ()),
+        ({"source": {"type": "content", "content": "hé"}}, ()),
+        ({"source": {"type": "content", "content": [{"type": "text", "text": "hé"}]}}, ()),
+        ({"source": {"type": "content", "content": [{"type": "text", "text": "hé", "x": 1}]}}, ("source",)),
+        ({"source": {"type": "text", "data": "hé", "x": 1}}, ("source",)),
+        ({"source": {"x": 1}}, ("source",)),
+        ({"cache_control": {}}, ("cache_control",)),
+    ],
+)
+def test_a_text_document_is_told_as_text(extra: dict[str, Any], listed: tuple[str, ...]) -> None:
+    media = Media(kind="document", data="aMOp", media_type="text/plain", extra=extra)
+    result = foreign(Message("user", (ToolResult("c", (media,)),)))
+    assert sent(result)["messages"] == [{"role": "tool", "tool_call_id": "c", "content": "hé"}]
+    assert dropped(result) == tuple(f"messages[0].content[0].content[0].{name}" for name in listed)
+    request = foreign(Message("user", (Text("a"), media)))
+    assert sent(request)["messages"][0]["content"][1] == {"type": "text", "text": "hé"}
+    assert dropped(request) == tuple(f"messages[0].content[1].{name}" for name in listed)
+
+
+PICTURE = Media(kind="image", data="A", media_type="image/png")
+SHOWN = {"type": "image_url", "image_url": {"url": "data:image/png;base64,A"}}
+
+
+def named(call_id: str) -> dict[str, str]:
+    return {"type": "text", "text": f"Content of the result of tool call {call_id}:"}
+
+
+def test_what_tools_show_follows_their_results() -> None:
+    pdf = Media(kind="document", data="C", media_type="application/pdf")
+    results = ToolResult("c1", (PICTURE,)), ToolResult("c2", (Text("t"),)), ToolResult("c3", (pdf, Text("u"), PICTURE))
+    told = [
+        {"role": "tool", "tool_call_id": "c1", "content": ""},
+        {"role": "tool", "tool_call_id": "c2", "content": "t"},
+        {"role": "tool", "tool_call_id": "c3", "content": "u"},
+    ]
+    file = {"type": "file", "file": {"file_data": "data:application/pdf;base64,C", "filename": "document.pdf"}}
+    shown = [named("c1"), SHOWN, named("c3"), file, SHOWN]
+    together = foreign(Message("user", results))
+    assert sent(together)["messages"] == [*told, {"role": "user", "content": shown}]
+    assert dropped(together) == ()
+    apart = foreign(*(Message("tool", (result,)) for result in results), Message("user", (Text("so?"),)))
+    expected = [*told, {"role": "user", "content": shown}, {"role": "user", "content": "so?"}]
+    assert sent(apart)["messages"] == expected
+    asked = foreign(Message("tool", results[:1]), Message("user", (*results[1:], Text("so?"))))
+    last = {"role": "user", "content": [*shown, {"type": "text", "text": "so?"}]}
+    assert sent(asked)["messages"] == [*told, last]
+
+
+def test_what_tools_show_stays_in_place_for_a_caller_of_this_wire() -> None:
+    request = replace(foreign(Message("tool", (ToolResult("c", (PICTURE,)),))), wire="openai_chat")
+    assert sent(request)["messages"] == [{"role": "tool", "tool_call_id": "c", "content": [SHOWN]}]
 
 
 def test_media_of_other_wires() -> None:
@@ -127,13 +197,18 @@ def test_media_of_other_wires() -> None:
         (Reasoning("adaptive", budget=16384), "high"),
         (Reasoning("enabled"), "medium"),
         (Reasoning("adaptive"), None),
+        (Reasoning("adaptive", effort="low"), "low"),
     ],
 )
 def test_reasoning_becomes_an_effort(reasoning: Reasoning, effort: str | None) -> None:
     request = foreign(Message("user", (Text("hi"),)), reasoning=reasoning)
     assert sent(request).get("reasoning_effort") == effort
     assert "reasoning_effort" not in sent(request, reasoning_effort=False)
-    assert dropped(request, reasoning_effort=False) == (("reasoning_effort",) if effort else ())
+    said = (("reasoning_effort",) if reasoning.effort else ()) + (
+        ("thinking",) if reasoning.mode or reasoning.budget else ()
+    )
+    assert dropped(request, reasoning_effort=False) == said
+    assert dropped(request) == (() if effort else ("thinking",))
 
 
 @pytest.mark.parametrize(

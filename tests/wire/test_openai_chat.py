@@ -205,7 +205,33 @@ def test_answers_that_are_none(body: bytes, detail: str) -> None:
 def test_an_error_with_status_200_is_an_error(read_it: Any, error: Any) -> None:
     found = failure(read_it, json.encode({"error": error}))
     assert (found.kind, found.detail, found.message) == ("upstream_error", "stream_error", "broke")
-    assert found.status == (503 if isinstance(error, dict) else None)
+    assert found.http_status == (503 if isinstance(error, dict) else 502)
+
+
+@pytest.mark.parametrize("read_it", [WIRE.decode_response, WIRE.check_answer])
+@pytest.mark.parametrize(
+    ("body", "kind", "status"),
+    [
+        ({"error": {"message": "long", "code": 400, "type": "exceed_context_size_error"}}, "upstream_rejected", 400),
+        ({"error": {"message": "bad key sk-1", "code": "401"}, "choices": []}, "upstream_auth", 502),
+        ({"error": "key sk-1", "code": 403}, "upstream_auth", 502),
+        ({"error": "too long", "error_type": "validation"}, "upstream_rejected", 422),
+        ({"error": {"message": "slow", "type": "rate_limit_error"}, "usage": 5}, "upstream_rate_limited", 429),
+    ],
+)
+def test_an_error_with_status_200_is_mapped_as_an_error_answer(
+    read_it: Any, body: dict[str, Any], kind: str, status: int
+) -> None:
+    found = failure(read_it, json.encode(body))
+    assert (found.kind, found.http_status, found.detail) == (kind, status, "stream_error")
+    assert "sk-1" not in repr(found)
+
+
+def test_a_choice_that_ended_in_an_error_tells_it() -> None:
+    found = failure(
+        WIRE.decode_response, answer({"content": "a"}, "error").replace(b'"index":0', b'"error":{"code":429}')
+    )
+    assert (found.kind, found.detail) == ("upstream_rate_limited", "stream_error")
 
 
 def test_the_record() -> None:

@@ -236,34 +236,57 @@ def test_streams_that_break(stream: list[bytes], kind: str, detail: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("error", "message", "status"),
+    ("error", "kind", "message", "status"),
     [
-        ({"message": "slow down", "code": 429}, "slow down", 429),
-        ({"message": "busy", "code": "503"}, "busy", 503),
-        ({"message": "busy", "type": "overloaded_error"}, "busy", 503),
-        ({"message": "busy", "code": "rate_limit_exceeded"}, "busy", 429),
-        ({"message": "bad", "http_status_code": 422}, "bad", 422),
-        ({"message": "key sk-1", "code": 401}, "key sk-1", None),
-        ({"message": None, "code": True}, "the provider reported an error", None),
-        ("Model gone", "Model gone", None),
-        (["x"], "the provider reported an error", None),
+        ({"message": "slow down", "code": 429}, "upstream_rate_limited", "slow down", 429),
+        ({"message": "busy", "code": "503"}, "upstream_error", "busy", 503),
+        ({"message": "busy", "type": "overloaded_error"}, "upstream_error", "busy", 529),
+        ({"message": "busy", "code": "rate_limit_exceeded"}, "upstream_rate_limited", "busy", 429),
+        ({"message": "bad", "http_status_code": 422}, "upstream_rejected", "bad", 422),
+        ({"message": "long", "type": "exceed_context_size_error", "code": 400}, "upstream_rejected", "long", 400),
+        ({"message": "key sk-1", "code": 401}, "upstream_auth", "the provider refused the gateway's credential", 502),
+        (
+            {"message": "key sk-1", "type": "invalid_request_error", "code": "invalid_api_key"},
+            "upstream_auth",
+            "the provider refused the gateway's credential",
+            502,
+        ),
+        ({"message": None, "code": True}, "upstream_error", "the provider reported an error", 502),
+        ("Model gone", "upstream_error", "Model gone", 502),
+        (["x"], "upstream_error", "the provider reported an error", 502),
     ],
 )
-def test_errors_in_a_stream(error: Any, message: str, status: int | None) -> None:
+def test_errors_in_a_stream(error: Any, kind: str, message: str, status: int) -> None:
     data = json.encode({"error": error})
     glanced = WIRE.glance("", data).failure
     found = failure(read, b"data: " + data + b"\n\n")
-    assert (found.kind, found.detail, found.message, found.status) == (
-        "upstream_error",
-        "stream_error",
-        message,
-        status,
-    )
+    assert (found.kind, found.detail, found.message, found.http_status) == (kind, "stream_error", message, status)
     assert glanced == found
+    later = failure(read, chunk({"content": "a"}), b"data: " + data + b"\n\n")
+    assert later == found
+
+
+def test_an_error_in_a_stream_names_its_field_and_keeps_its_words() -> None:
+    error = {"message": "m", "type": "invalid_request_error", "code": "unsupported_value", "param": "seed"}
+    found = failure(read, event({"error": error}))
+    assert (found.param, found.upstream_type, found.upstream_code) == (
+        "seed",
+        "invalid_request_error",
+        "unsupported_value",
+    )
+
+
+def test_words_alone_are_joined_by_what_stands_beside_them() -> None:
+    data = b'{"error": "too long", "error_type": "validation"}'
+    found = failure(read, b"data: " + data + b"\n\n")
+    assert (found.kind, found.http_status, found.message) == ("upstream_rejected", 422, "too long")
+    assert WIRE.glance("", data).failure == found
 
 
 def test_an_event_named_error_is_one() -> None:
     assert failure(read, b'event: error\ndata: {"message": "broke"}\n\n').message == "broke"
+    assert failure(read, b"event: error\ndata: {}\n\n").message == "the provider reported an error"
+    assert WIRE.glance("error", b"{}").failure == failure(read, b"event: error\ndata: {}\n\n")
     glanced = WIRE.glance("error", b'{"message": "broke"}').failure
     assert glanced is not None
     assert glanced.message == "broke"

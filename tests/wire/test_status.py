@@ -1,8 +1,10 @@
 """What a provider's status and headers mean, on every wire."""
 
+from typing import Any
+
 import pytest
 
-from parley.wire.status import failure_of, retry_after_of
+from parley.wire.status import failure_of, retry_after_of, told_failure, told_status
 
 DATE = (b"date", b"Fri, 20 Nov 2026 08:00:00 GMT")
 
@@ -43,7 +45,7 @@ def test_retry_after(headers: list[tuple[bytes, bytes]], seconds: float | None) 
         (401, "upstream_auth", 502, ""),
         (403, "upstream_auth", 502, ""),
         (404, "upstream_rejected", 404, ""),
-        (408, "upstream_timeout", 504, "status_408"),
+        (408, "upstream_rejected", 408, "status_408"),
         (422, "upstream_rejected", 422, ""),
         (429, "upstream_rate_limited", 429, "rate_limited"),
         (500, "upstream_error", 500, "status_500"),
@@ -59,7 +61,7 @@ def test_statuses(status: int, kind: str, shown: int, detail: str) -> None:
     assert (failure.kind, failure.http_status, failure.detail) == (kind, shown, detail)
     assert failure.message
     assert ("the words" in failure.message) == (400 <= status < 500 and status not in (401, 403))
-    assert failure.retry_after == (None if kind in ("upstream_rejected", "upstream_auth") else 2.0)
+    assert failure.retry_after == (2.0 if detail else None)
 
 
 def test_nothing_of_a_refused_credential_is_kept() -> None:
@@ -73,3 +75,80 @@ def test_words_and_bodies_have_an_end() -> None:
     assert (len(failure.message), failure.body) == (2000, None)
     assert (failure.upstream_type, failure.upstream_code) == ("t", "c")
     assert failure_of(400, [], "", wire="w", body=b"x" * 65536).body == b"x" * 65536
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        ({"type": "invalid_request_error"}, 400),
+        ({"type": "BadRequestError"}, 400),
+        ({"type": "exceed_context_size_error", "code": 400}, 400),
+        ({"type": "invalid_request_error", "code": "context_length_exceeded"}, 400),
+        ({"type": "billing_error"}, 402),
+        ({"type": "not_found_error"}, 404),
+        ({"type": "invalid_request_error", "code": "model_not_found"}, 404),
+        ({"type": "conflict_error"}, 409),
+        ({"type": "request_too_large"}, 413),
+        ({"error_type": "validation"}, 422),
+        ({"http_status_code": 422, "code": 500}, 422),
+        ({"status_code": 404.0}, 404),
+        ({"type": "authentication_error"}, 401),
+        ({"type": "invalid_request_error", "code": "invalid_api_key"}, 401),
+        ({"code": 500, "type": "authentication_error"}, 401),
+        ({"type": "permission_error"}, 403),
+        ({"code": 400, "status": "PERMISSION_DENIED"}, 403),
+        ({"code": "401"}, 401),
+        ({"code": 403}, 403),
+        ({"code": "429"}, 429),
+        ({"type": "rate_limit_error"}, 429),
+        ({"type": "tokens", "code": "rate_limit_exceeded"}, 429),
+        ({"type": "insufficient_quota"}, 429),
+        ({"status": "RESOURCE_EXHAUSTED"}, 429),
+        ({"type": "api_error"}, 500),
+        ({"type": "unavailable_error"}, 503),
+        ({"code": "engine_overloaded"}, 503),
+        ({"type": "timeout_error"}, 504),
+        ({"type": "overloaded_error"}, 529),
+        ({"type": "strange", "code": "x"}, None),
+        ({"code": 200}, None),
+        ({"code": 1_000_000, "type": "invalid_request_error"}, 400),
+        ({"code": True, "status": None}, None),
+        ({"code": "4\u0662\u0669"}, None),
+        ({}, None),
+        ("401", None),
+        (None, None),
+    ],
+)
+def test_the_status_that_an_error_object_names(error: Any, status: int | None) -> None:
+    assert told_status(error) == status
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "shown"),
+    [
+        ({"code": 400}, "upstream_rejected", 400),
+        ({"code": 408}, "upstream_rejected", 408),
+        ({"code": 401}, "upstream_auth", 502),
+        ({"code": 403}, "upstream_auth", 502),
+        ({"code": 429}, "upstream_rate_limited", 429),
+        ({"code": 500}, "upstream_error", 500),
+        ({"code": 501}, "upstream_error", 502),
+        ({"code": 529}, "upstream_error", 529),
+        ({}, "upstream_error", 502),
+        ("words", "upstream_error", 502),
+    ],
+)
+def test_an_error_object_is_an_error_answer_of_its_status(error: Any, kind: str, shown: int) -> None:
+    failure = told_failure(error, "the words sk-1", wire="w", body=b"sk-1", upstream_type="t", upstream_code="c")
+    assert (failure.kind, failure.http_status, failure.log_kind) == (kind, shown, "stream_error")
+    if kind == "upstream_auth":
+        assert "sk-1" not in repr(failure)
+        assert (failure.upstream_type, failure.body) == (None, None)
+    else:
+        assert (failure.message, failure.body, failure.wire) == ("the words sk-1", b"sk-1", "w")
+        assert (failure.upstream_type, failure.upstream_code) == ("t", "c")
+
+
+def test_an_error_object_without_words_gets_ours() -> None:
+    assert told_failure({"code": 400}, " ", wire="w").message == "the provider reported an error"
+    assert len(told_failure({"code": 500}, "x" * 5000, wire="w").message) == 2000

@@ -9,6 +9,7 @@ import click
 
 from parley import __version__
 from parley.cli.exits import Code
+from parley.cli.stdout import UnwrittenError, discard, watch
 
 COMMANDS = {
     "serve": "parley.cli.serve:serve",
@@ -49,6 +50,7 @@ def root() -> None:
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run one command line and leave the process with the exit code of parley.cli.exits.Code."""
+    watch()
     sys.exit(outcome(args))
 
 
@@ -63,8 +65,12 @@ def outcome(args: Sequence[str] | None = None) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return Code.INTERRUPTED
+    except UnwrittenError as error:
+        discard()
+        click.echo(f"Error: cannot write to stdout: {error}.", err=True)
+        return Code.FAILED
     except BrokenPipeError:
         # The reader of our output has left (`parley run ... | head -1`): nothing to say, and nowhere to say it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard()
         return Code.FAILED
     return code if isinstance(code, int) else Code.OK

@@ -55,7 +55,9 @@ def find(source: Source) -> Found:
     path = source.config or (DEFAULT if DEFAULT.exists() else None)
     local = _local() if path is None and source.discover else ()
     loaded = load(path, os.environ, discovered=local)
-    offered = {one.provider.name: one.models for one in local}
+    offered = {
+        one.provider.name: one.models for one in local if loaded.settings.providers[one.provider.name] is one.provider
+    }
     return Found(
         settings=loaded.settings,
         problems=loaded.problems,

@@ -11,7 +11,7 @@ from msgspec import Struct
 from parley.config.build import unknown_key
 from parley.config.document import Document, Path
 from parley.config.problem import Problem, listed, suggest
-from parley.config.shape import File, schema
+from parley.config.shape import File, rules
 
 WORDS = {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false",
          "array": "a list", "object": "a mapping", "null": "nothing"}  # fmt: skip
@@ -30,9 +30,8 @@ class Misfits(Struct, frozen=True):
 def explain(raw: Any, document: Document) -> Misfits:
     """Everything in ``raw`` that does not fit."""
     found = Misfits([], [], [])
-    rules = schema()
-    for error in _validator(rules).iter_errors(raw):
-        for leaf in _leaves(error, rules):
+    for error in _validator(rules()).iter_errors(raw):
+        for leaf in _leaves(error):
             for path, message, hint, key in _said(leaf):
                 found.problems.append(document.problem(path, message, hint, key))
                 (found.unknown if leaf.validator == "additionalProperties" else found.broken).append(path)
@@ -41,13 +40,13 @@ def explain(raw: Any, document: Document) -> Misfits:
     return found
 
 
-def _validator(rules: dict[str, Any]) -> Any:
+def _validator(shape: dict[str, Any]) -> Any:
     """A validator that reads numbers and booleans given as text (by a variable) as the loader does."""
     checker = Draft202012Validator.TYPE_CHECKER
     for name, kind in (("integer", int), ("number", float), ("boolean", bool)):
         checker = checker.redefine(name, _reads_as(kind))
     make: Any = extend
-    return make(Draft202012Validator, type_checker=checker)(rules)
+    return make(Draft202012Validator, type_checker=checker)(shape)
 
 
 def _reads_as(kind: type) -> Any:
@@ -63,7 +62,7 @@ def _reads_as(kind: type) -> Any:
     return check
 
 
-def _leaves(error: Any, rules: dict[str, Any]) -> Iterator[Any]:
+def _leaves(error: Any) -> Iterator[Any]:
     """The mistakes behind a failed choice of shapes: those of the shape that was meant, if one was."""
     if error.validator != "anyOf":
         yield error
@@ -76,7 +75,7 @@ def _leaves(error: Any, rules: dict[str, Any]) -> Iterator[Any]:
         yield error
         return
     for inner in meant[0]:
-        yield from _leaves(inner, rules)
+        yield from _leaves(inner)
 
 
 def _is_other_type(error: Any) -> bool:

@@ -133,7 +133,8 @@ def _settings(
 ) -> Settings:
     """Everything together: the file wins over the environment, the environment over what was found."""
     reject_pending(file, report)
-    providers = _providers(file, env, discovered, report)
+    local = tuple(discovered)
+    providers = _providers(file, env, local, report)
     known = Known(providers.keys(), report.named, _reasons())
     builtin = echo_registration()
     registrations = {(builtin.endpoint, builtin.model): builtin} | registrations_of(file.models, known, report)
@@ -142,6 +143,7 @@ def _settings(
         hosts=hosts_of(file, report),
         providers=providers,
         registrations=registrations,
+        offered=_offered(local, providers),
         limits=limits_of(file.limits, report),
         log_requests=file.log.requests,
         admin_key=(file.auth.admin_key or "").strip(),
@@ -155,6 +157,13 @@ def _providers(
     seen = [item.provider if isinstance(item, Discovered) else item for item in discovered]
     made = {provider.name: provider for provider in (*seen, *found(env)[0], echo())}
     return made | providers_of(file.providers, env, report)
+
+
+def _offered(discovered: Iterable[Discovered | Provider], providers: Mapping[str, Provider]) -> tuple[str, ...]:
+    """Models that servers of this machine named, unless another provider took the server's name."""
+    servers = (item for item in discovered if isinstance(item, Discovered))
+    meant = (item for item in servers if providers.get(item.provider.name) is item.provider)
+    return tuple(dict.fromkeys(f"{item.provider.name}/{model}" for item in meant for model in item.models))
 
 
 def _reasons() -> dict[str, str]:

@@ -1,6 +1,6 @@
 """The configuration file as written: one Struct per mapping, every key named and described.
 
-Also the source of the published JSON Schema. What the keys mean together is decided in ``providers.py``,
+Also the source of the JSON Schema in ``published.py``. What the keys mean together is decided in ``providers.py``,
 ``models.py`` and ``pending.py``.
 """
 
@@ -178,7 +178,6 @@ class File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     node: Annotated[Any, Meta(description="Not available yet.")] = None
 
 
-def schema() -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of the configuration file, for editors and ``parley check --schema``."""
-    made = msgspec.json.schema(File)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Parley configuration", **made}
+def rules() -> dict[str, Any]:
+    """The shape as JSON Schema, for values whose references are filled in: what ``explain`` goes by."""
+    return msgspec.json.schema(File)

@@ -163,7 +163,7 @@ def dropped(names: tuple[str, ...]) -> bytes:
 def refusing(failure: Failure, status: int, attempts: int) -> bytes:
     """Lines that tell a client's own retries what to do: no more of them once ours are spent."""
     lines = b""
-    if status == 501 or (attempts and failure.code.blame == "upstream"):
+    if status == 501 or (attempts and failure.kind.startswith("upstream_")):
         lines = b"x-should-retry: false\r\n"
     if failure.retry_after is not None:
         lines += b"retry-after: %d\r\n" % max(1, ceil(failure.retry_after))

@@ -74,7 +74,8 @@ _inputs = json.Decoder(_Inputs)
 
 
 def decode_response(body: bytes) -> ChatResponse:
-    """A whole answer. Raises ``upstream_bad_response`` (empty_body, bad_json, bad_shape), ``upstream_error``."""
+    """A whole answer. Raises ``upstream_bad_response`` (empty_body, bad_json, bad_shape), and what an error object
+    means (detail stream_error)."""
     message = message_of(body)
     native, sequence, usage = word(message, "stop_reason"), word(message, "stop_sequence"), message.get("usage")
     content, extra = _content(message["content"], body), {}
@@ -102,9 +103,10 @@ def message_of(body: bytes) -> Json:
     except BAD_JSON:
         bad("bad_json", "the provider's answer is not JSON")
     if type(value) is dict:
-        if value.get("type") == "error":
-            raise ParleyError(replace(stream_failure(value), wire=NAME, body=body))
-        if value.get("type") == "message" and type(value.get("content")) is list:
+        kind = value.get("type")
+        if kind == "error" or (kind != "message" and value.get("error")):
+            raise ParleyError(stream_failure(value, body))
+        if kind == "message" and type(value.get("content")) is list:
             return value
     bad("bad_shape", "the provider's answer is not a message")
 

@@ -1,5 +1,6 @@
 """Anthropic Messages: content blocks, usage and stop reasons, as requests, answers and streams share them."""
 
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, TypeVar
 
@@ -127,6 +128,8 @@ def content_of(holder: Json, key: str, readers: Readers | None = None) -> tuple[
     raise invalid("must be a string or a list of blocks", key)
 
 
+_PLAIN = "text/plain"
+_TEXT_SOURCE = frozenset({"type", "media_type", "data"})
 _TEXT = frozenset({"type", "text"})
 _IMAGE = frozenset({"type", "source"})
 _DOCUMENT = frozenset({"type", "source", "title"})
@@ -152,7 +155,10 @@ def _document(value: Json) -> Block:
 def _media(value: Json, kind: MediaKind, name: str | None, known: frozenset[str]) -> Block:
     source = required(value, "source", dict)
     try:
-        fields = _SOURCES.get(required(source, "type", str))
+        said = required(source, "type", str)
+        if kind == "document" and said in ("text", "content"):
+            return _words_of(value, source, name)
+        fields = _SOURCES.get(said)
         if fields is None:
             return Opaque(NAME, value)
         found = {field: required(source, field, str) for field in fields}
@@ -161,6 +167,27 @@ def _media(value: Json, kind: MediaKind, name: str | None, known: frozenset[str]
     extra = rest(value, known)
     more = rest(source, frozenset({"type", *fields}))
     return Media(kind=kind, name=name, extra={**extra, "source": more} if more else extra, **found)
+
+
+def _words_of(value: Json, source: Json, name: str | None) -> Block:
+    """A document of text alone. A source that is more than plain text stays whole in ``extra`` for its own wire; one
+    with pictures is nothing that other wires have."""
+    if source["type"] == "text":
+        words = required(source, "data", str)
+        plain = source.get("media_type", _PLAIN) == _PLAIN and source.keys() <= _TEXT_SOURCE
+    else:
+        plain = False
+        blocks = content_of(source, "content", RESULT_READERS)
+        if blocks is None:
+            raise invalid("is required", "content")
+        texts = [block.text for block in blocks if isinstance(block, Text)]
+        if len(texts) != len(blocks):
+            return Opaque(NAME, value)
+        words = "\n".join(texts)
+    extra = rest(value, _DOCUMENT)
+    data = b64encode(words.encode()).decode()
+    extra = extra if plain else {**extra, "source": source}
+    return Media(kind="document", data=data, media_type=_PLAIN, name=name, extra=extra)
 
 
 def _tool_use(value: Json) -> Block:

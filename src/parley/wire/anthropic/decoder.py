@@ -143,7 +143,7 @@ class MessageDecoder:
         try:
             event = _event.decode(data)
             handler = _HANDLERS.get(event.type or name)
-            return [] if handler is None else handler(self, event, data)
+            return _unknown(name, data) if handler is None else handler(self, event, data)
         except BAD_JSON:
             check_unknown(name, data)
             return []
@@ -247,7 +247,7 @@ class MessageDecoder:
         return [*events, End(self._known_usage())]
 
     def _error(self, _event: _Event, data: bytes) -> list[Event]:
-        raise ParleyError(replace(stream_failure(decode(data)), wire=NAME, body=data))
+        raise ParleyError(stream_failure(decode(data), data))
 
     def _add_usage(self, value: Any) -> None:
         """Later counts replace earlier ones: they are cumulative."""
@@ -278,8 +278,33 @@ def _frame(block: bytes) -> tuple[str, bytes] | None:
     return None if frame is None else (frame.event, frame.data)
 
 
+def _unknown(event: str, data: bytes) -> list[Event]:
+    failure = unnamed_failure(event, data)
+    if failure is not None:
+        raise ParleyError(failure)
+    return []
+
+
+def unnamed_failure(event: str, data: bytes) -> Failure | None:
+    """The failure that an event of no known type tells of, None where it is no error.
+
+    Servers of this wire also send an error under another type, or as an event that only its name says is one.
+    """
+    named = event == "error"
+    if not named and b'"error"' not in data:
+        return None
+    try:
+        value = decode(data)
+    except BAD_JSON:
+        return None
+    if named or (type(value) is dict and (value.get("type") == "error" or value.get("error"))):
+        return stream_failure(value, data)
+    return None
+
+
 def check_unknown(event: str, data: bytes) -> None:
-    """Raise ``upstream_bad_response`` (bad_event) unless the data is JSON of an event this wire does not know.
+    """Raise unless the data is JSON of an event this wire does not know: what an error object means, else
+    ``upstream_bad_response`` (bad_event).
 
     For events whose members have other types than those of the known ones.
     """
@@ -287,6 +312,7 @@ def check_unknown(event: str, data: bytes) -> None:
         value = decode(data)
     except BAD_JSON:
         bad("bad_event", "the provider sent an event that is not JSON")
+    _unknown(event, data)
     kind = (word(value, "type") if type(value) is dict else None) or event
     if not kind or kind in _HANDLERS:
         bad("bad_event", "the provider sent an event of the wrong shape")

@@ -9,7 +9,7 @@ from parley.failure import Failure, ParleyError
 from parley.framing import sse
 from parley.wire import Headers
 from parley.wire.anthropic.blocks import BAD_JSON, NAME, Json, decode, encode
-from parley.wire.status import failure_of
+from parley.wire.status import failure_of, told_failure
 
 _TYPES = {
     401: "authentication_error",
@@ -23,7 +23,6 @@ _TYPES = {
     504: "timeout_error",
     529: "overloaded_error",
 }
-_STATUSES = {"api_error": 500, "timeout_error": 504, "overloaded_error": 529}
 
 
 def encode_error(failure: Failure, request_id: str) -> tuple[int, bytes]:
@@ -64,30 +63,38 @@ def decode_error(status: int, headers: Headers, body: bytes) -> Failure:
     except BAD_JSON:
         value = None
     error = value.get("error") if type(value) is dict else None
-    own = type(value) is dict and value.get("type") == "error" and type(error) is dict
     return failure_of(
         status,
         headers,
         _message(error),
         wire=NAME,
-        body=body if own else None,
+        body=body if _is_own(value, error) else None,
         upstream_type=_word(error, "type"),
         upstream_code=_code(error),
     )
 
 
-def stream_failure(value: Any) -> Failure:
-    """The failure an error object inside a 200 answer or stream tells of; ``value`` is the whole object."""
-    error = value.get("error") if type(value) is dict else None
-    kind = _word(error, "type")
-    return Failure(
-        "upstream_rate_limited" if kind == "rate_limit_error" else "upstream_error",
-        _message(error) or "the provider reported an error",
-        status=_STATUSES.get(kind or ""),
-        detail="stream_error",
-        upstream_type=kind,
+def stream_failure(value: Any, body: bytes) -> Failure:
+    """The failure an error object inside a 200 answer or stream tells of; ``value`` is all of ``body``.
+
+    Some servers send the error's members without the object around them, or words alone.
+    """
+    error = value.get("error", value) if type(value) is dict else value
+    if type(error) is str and type(value) is dict:
+        error = {**value, "message": error}
+    return told_failure(
+        error,
+        _message(error),
+        wire=NAME,
+        body=body if _is_own(value, error) else None,
+        upstream_type=_word(error, "type"),
         upstream_code=_code(error),
     )
+
+
+def _is_own(value: Any, error: Any) -> bool:
+    """Whether it is an error as this wire writes them."""
+    return type(value) is dict and value.get("type") == "error" and value.get("error") is error and type(error) is dict
 
 
 def _message(error: Any) -> str:

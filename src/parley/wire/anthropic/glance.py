@@ -6,13 +6,12 @@ Only the members that matter are decoded; everything else is skipped.
 from typing import Final
 
 from msgspec import Raw, Struct, json
-from msgspec.structs import replace
 
 from parley.ir import Usage
 from parley.wire import Mark
 from parley.wire.anthropic.answer import message_of
-from parley.wire.anthropic.blocks import BAD_JSON, NAME, Json, decode, usage_from
-from parley.wire.anthropic.decoder import check_unknown
+from parley.wire.anthropic.blocks import BAD_JSON, Json, decode, usage_from
+from parley.wire.anthropic.decoder import check_unknown, unnamed_failure
 from parley.wire.anthropic.errors import stream_failure
 
 
@@ -109,10 +108,10 @@ def glance(event: str, data: bytes) -> Mark:
     if kind == "content_block_start":
         block = seen.content_block
         return _CONTENT if block and (block.type == "tool_use" or block.text) else _NOTHING
-    return _rare(kind, seen, data)
+    return _rare(kind, seen, event, data)
 
 
-def _rare(kind: str, seen: _Glance, data: bytes) -> Mark:
+def _rare(kind: str, seen: _Glance, event: str, data: bytes) -> Mark:
     if kind == "message_delta":
         finished = seen.delta is not None and seen.delta.stop_reason is not None
         return Mark(finished=finished, usage=usage_from(seen.usage) if seen.usage else None)
@@ -120,5 +119,8 @@ def _rare(kind: str, seen: _Glance, data: bytes) -> Mark:
         usage = seen.message.usage if seen.message else None
         return Mark(usage=usage_from(usage)) if usage else _NOTHING
     if kind == "error":
-        return Mark(failure=replace(stream_failure(decode(data)), wire=NAME, body=data))
-    return _END if kind == "message_stop" else _NOTHING
+        return Mark(failure=stream_failure(decode(data), data))
+    if kind == "message_stop":
+        return _END
+    failure = unnamed_failure(event, data)
+    return _NOTHING if failure is None else Mark(failure=failure)

@@ -52,7 +52,8 @@ def encode_request(request: ChatRequest, options: Mapping[str, Any]) -> Encoded:
     Options: ``max_tokens`` where the caller gave none (4096), ``version`` pins the API version,
     ``system_role`` the model takes role ``system`` after the first turn, ``signed_thinking`` an empty
     signature is refused, so such thinking is left out.
-    Raises ``invalid_request`` for n > 1, sound, video, and a conversation without content.
+    Raises ``invalid_request`` for n > 1, for sound, video, file ids and content of another wire's own, and for a
+    conversation without content.
     """
     if request.n is not None and request.n != 1:
         raise invalid("n: this provider gives one answer per request", "n")
@@ -214,7 +215,9 @@ def _tool_call(prompt: _Prompt, block: Any, i: int, j: int) -> Json:
 
 
 def _tool_result(prompt: _Prompt, block: Any, i: int, j: int) -> Json:
-    written = (_WRITERS[type(inner)](prompt, inner, i, j) for inner in block.content)
+    # A tool's own message holds what its result holds.
+    own = prompt.request.messages[i].role == "tool"
+    written = (_WRITERS[type(inner)](prompt, inner, i, k if own else j) for k, inner in enumerate(block.content))
     content = [value for value in written if value is not None]
     value: Json = {"type": "tool_result", "tool_use_id": call_id(block.call_id)}
     if content:
@@ -228,7 +231,11 @@ def _opaque(prompt: _Prompt, block: Any, i: int, j: int) -> Json | None:
     if block.wire == NAME:
         found: Json = block.value
         return found
-    prompt.drop(_path(i, j))
+    path = _path(i, j)
+    if prompt.role != "assistant":
+        kind = block.value.get("type")
+        raise invalid(f"{path}: this provider takes no content of type {kind!r}", path)
+    prompt.drop(path)
     return None
 
 
@@ -236,7 +243,7 @@ def _media(prompt: _Prompt, block: Any, i: int, j: int) -> Json:
     path = _path(i, j)
     if block.kind not in ("image", "document"):
         raise invalid(f"{path}: this provider takes no {block.kind}", path)
-    value: Json = {"type": block.kind, "source": _source(block, path)}
+    value: Json = {"type": block.kind, "source": _source(prompt, block, path)}
     if block.detail is not None:
         prompt.drop(f"{path}.detail")
     if block.kind == "document":
@@ -247,12 +254,16 @@ def _media(prompt: _Prompt, block: Any, i: int, j: int) -> Json:
         prompt.drop(f"{path}.name")
     extra = block.extra
     if prompt.same and "source" in extra:
-        extra = {**extra, "source": {**value["source"], **extra["source"]}}
+        # A source with a type is whole.
+        source = extra["source"] if "type" in extra["source"] else {**value["source"], **extra["source"]}
+        extra = {**extra, "source": source}
     return prompt.keep(value, extra, lambda: path)
 
 
-def _source(block: Media, path: str) -> Json:
+def _source(prompt: _Prompt, block: Media, path: str) -> Json:
     if block.file_id is not None:
+        if not prompt.same:
+            raise invalid(f"{path}: a file_id is known only to the provider that gave it", path)
         return {"type": "file", "file_id": block.file_id}
     data, media_type = block.data, block.media_type
     if block.url is not None:

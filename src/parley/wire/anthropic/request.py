@@ -88,10 +88,11 @@ def _request(body: Json, counting: bool) -> ChatRequest:
     choice, parallel = _tool_choice(body, extra)
     output, effort = _output_config(body, extra)
     stream = optional(body, "stream", bool) or False
+    system = _system(body)
     return ChatRequest(
         wire=NAME,
         model=_model(body),
-        messages=(*_system(body), *_messages(body)),
+        messages=(*system, *_messages(body)),
         tools=_tools(body),
         tool_choice=choice,
         parallel_tool_calls=parallel,
@@ -106,6 +107,7 @@ def _request(body: Json, counting: bool) -> ChatRequest:
         # This dialect's streams always carry usage.
         include_usage=stream,
         user=_user(body, extra),
+        ahead=len(system),
         extra=extra,
     )
 

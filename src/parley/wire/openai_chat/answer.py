@@ -13,7 +13,7 @@ from parley.failure import ParleyError
 from parley.ir import Block, ChatResponse, Choice, Extra, Opaque, Refusal, Stop, Text, Thinking, ToolCall, Usage
 from parley.wire import Reply
 from parley.wire.openai_chat.body import is_custom_call, is_sealed, thinking_object
-from parley.wire.openai_chat.error import BAD_JSON, WIRE_NAME, stream_failure
+from parley.wire.openai_chat.error import BAD_JSON, WIRE_NAME, stream_failure, told_error
 from parley.wire.openai_chat.glance import bad_response, read_usage
 
 STOPS: dict[str, Stop] = {
@@ -38,11 +38,11 @@ REASONS: dict[Stop, str] = {
 
 
 def decode_response(body: bytes) -> ChatResponse:
-    """A whole answer. Raises ``upstream_bad_response`` (empty_body, bad_json, bad_shape), and ``upstream_error``
-    where a provider answers an error with status 200."""
+    """A whole answer. Raises ``upstream_bad_response`` (empty_body, bad_json, bad_shape), and what an error
+    object means (detail stream_error) where a provider answers one with status 200."""
     data = _object(body)
-    if data.get("error"):
-        raise ParleyError(stream_failure(data["error"]))
+    if error := told_error(data):
+        raise ParleyError(stream_failure(error))
     choices = data.pop("choices", None)
     if not isinstance(choices, list):
         raise _bad_shape()
@@ -110,7 +110,7 @@ def stop_of(reason: Any, choice: dict[str, Any], called: bool) -> tuple[Stop, st
     A forced call ends in ``stop`` here; elsewhere that is a call like any other.
     """
     if reason == "error":
-        raise ParleyError(stream_failure("the provider ended the answer with an error"))
+        raise ParleyError(stream_failure(choice.get("error") or "the provider ended the answer with an error"))
     stop = STOPS.get(reason, "end") if isinstance(reason, str) else "end"
     if stop != "end":
         return stop, None

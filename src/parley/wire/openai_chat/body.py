@@ -1,7 +1,8 @@
 """OpenAI chat completions requests, written for a provider.
 
-Members that another wire's caller sent and this wire cannot say are listed, never dropped in silence; a path
-such as ``messages[2].cache_control`` counts in the canonical request.
+Members that another wire's caller sent and this wire cannot say are listed, never dropped in silence; what a
+message says and this wire cannot is refused by name. A path such as ``messages[2].cache_control`` counts in the
+caller's own list. What a tool showed beside words follows its results in a turn of the user.
 
 Reasoning without an effort of its own: disabled is "none", a budget below 4,096 tokens "low", below 16,384
 "medium", else "high"; enabled without a budget is "medium"; adaptive without a budget is what this wire does unasked.
@@ -12,6 +13,7 @@ from typing import Any, TypeGuard
 
 from msgspec import DecodeError, convert
 
+from parley.failure import invalid
 from parley.ir import (
     Block,
     ChatRequest,
@@ -47,13 +49,16 @@ _SCALARS = (
 )
 _FORMATS = {"audio/mpeg": "mp3", "audio/x-wav": "wav", "audio/wave": "wav"}
 _CHEAP, _MODERATE = 4096, 16384
+_NAMELESS = "document.pdf"
+_FRAME = frozenset({"type", "media_type", "data", "content"})
+_WORDS = frozenset({"type", "text"})
 
 
 def encode_request(request: ChatRequest, options: Mapping[str, Any]) -> Encoded:
     """The body for a provider. Options: ``reasoning_field`` (the name of an assistant's reasoning text, None = not
     sent), ``stream_usage`` (False: do not ask), ``top_k``, ``reasoning_effort`` (whether the provider takes them)."""
     letter = _Letter(request.wire == WIRE_NAME, options.get("reasoning_field", "reasoning_content"))
-    body: dict[str, Any] = {"model": request.model, "messages": letter.messages(request.messages)}
+    body: dict[str, Any] = {"model": request.model, "messages": letter.messages(request.messages, request.ahead)}
     for name in _SCALARS:
         value = getattr(request, name)
         if value is not None:
@@ -118,12 +123,13 @@ def effort_of(reasoning: Reasoning) -> str | None:
 class _Letter:
     """One request under way: what may go to this wire, and the list of what may not."""
 
-    __slots__ = ("dropped", "reasoning_field", "same")
+    __slots__ = ("dropped", "reasoning_field", "same", "shown")
 
     def __init__(self, same: bool, reasoning_field: str | None) -> None:
         self.same = same
         self.reasoning_field = reasoning_field
         self.dropped: list[str] = []
+        self.shown: list[dict[str, Any]] = []
 
     def carry(self, target: dict[str, Any], extra: Extra, path: str) -> None:
         """What the caller's wire left over: for the same wire into ``target``, else on the list."""
@@ -143,12 +149,19 @@ class _Letter:
                 self.dropped.append("top_k")
         if request.reasoning is None:
             return
-        effort = effort_of(request.reasoning)
-        if effort is not None and options.get("reasoning_effort", True):
+        self.reasoning(body, request.reasoning, takes=options.get("reasoning_effort", True))
+
+    def reasoning(self, body: dict[str, Any], reasoning: Reasoning, *, takes: bool) -> None:
+        """How much to think, or by its names what is not said of it."""
+        effort = effort_of(reasoning)
+        if effort is not None and takes:
             body["reasoning_effort"] = effort
-        elif effort is not None:
-            self.dropped.append("reasoning_effort")
-        self.carry(body, request.reasoning.extra, "reasoning")
+        else:
+            if reasoning.effort is not None:
+                self.dropped.append("reasoning_effort")
+            if reasoning.mode is not None or reasoning.budget is not None:
+                self.dropped.append("thinking")
+        self.carry(body, reasoning.extra, "reasoning")
 
     def tools(self, body: dict[str, Any], tools: tuple[Tool | Opaque, ...]) -> None:
         """The tools that this wire knows."""
@@ -175,23 +188,33 @@ class _Letter:
             self.carry(made, tool.extra, path)
         return made
 
-    def messages(self, messages: tuple[Message, ...]) -> list[dict[str, Any]]:
+    def messages(self, messages: tuple[Message, ...], ahead: int) -> list[dict[str, Any]]:
         """All turns; tool results come before what else a user says beside them."""
         made: list[dict[str, Any]] = []
         for index, message in enumerate(messages):
             content = message.content
+            path = f"messages[{index - ahead}]" if index >= ahead else "system"
+            if self.shown and not any(isinstance(block, ToolResult) for block in content):
+                made.append(self.showing())
             if len(content) == 1 and type(content[0]) is Text and not content[0].extra:
                 turn: dict[str, Any] = {"role": message.role, "content": content[0].text}
             elif message.role == "assistant":
-                turn = self.assistant(content, f"messages[{index}]")
+                turn = self.assistant(content, path)
             else:
-                turn = self.turn(message, made, f"messages[{index}]")
+                turn = self.turn(message, made, path)
             if message.name is not None:
                 turn["name"] = message.name
             if message.extra:
-                self.carry(turn, message.extra, f"messages[{index}]")
+                self.carry(turn, message.extra, path)
             made.append(turn)
+        if self.shown:
+            made.append(self.showing())
         return made
+
+    def showing(self) -> dict[str, Any]:
+        """The turn that shows what the results before it hold beside words: results follow one another directly."""
+        shown, self.shown = self.shown, []
+        return {"role": "user", "content": shown}
 
     def turn(self, message: Message, made: list[dict[str, Any]], path: str) -> dict[str, Any]:
         """One turn that is not the assistant's. Results but the last of a lone-result turn go to ``made``."""
@@ -200,27 +223,27 @@ class _Letter:
         for index, block in enumerate(message.content):
             if isinstance(block, ToolResult):
                 results.append(self.result(block, f"{path}.content[{index}]"))
-            elif (part := self.part(block, f"{path}.content[{index}]")) is not None:
-                rest.append(part)
+            else:
+                rest.append(self.part(block, f"{path}.content[{index}]"))
         if results and not rest:
             made += results[:-1]
             return results[-1]
         made += results
+        if results:
+            rest = self.shown + rest
+            self.shown = []
         content = _joined(rest) if rest or not message.content else ""
         return {"role": "user" if message.role == "tool" else message.role, "content": content}
 
     def result(self, result: ToolResult, path: str) -> dict[str, Any]:
-        """One tool's answer; what is not text goes along only to a provider its caller already spoke to."""
-        parts = []
+        """One tool's answer; of another wire's caller it holds only text, and the rest is to be shown after it."""
+        parts: list[dict[str, Any]] = []
+        shown: list[dict[str, Any]] = []
         for index, block in enumerate(result.content):
-            place = f"{path}.content[{index}]"
-            words = None if self.same or not isinstance(block, Media) else _text_of(block)
-            if words is not None:
-                parts.append({"type": "text", "text": words})
-            elif isinstance(block, Media) and not self.same:
-                self.dropped.append(place)
-            elif (part := self.part(block, place)) is not None:
-                parts.append(part)
+            part = self.part(block, f"{path}.content[{index}]")
+            (parts if self.same or part["type"] == "text" else shown).append(part)
+        if shown:
+            self.shown += [{"type": "text", "text": f"Content of the result of tool call {result.call_id}:"}, *shown]
         if result.is_error:
             self.dropped.append(f"{path}.is_error")
         made = {"role": "tool", "tool_call_id": result.call_id, "content": _joined(parts) if parts else ""}
@@ -238,9 +261,11 @@ class _Letter:
         for index, block in enumerate(content):
             if isinstance(block, ToolCall) or is_custom_call(block):
                 calls.append(self.call(block, f"{path}.content[{index}]"))
+            elif isinstance(block, Opaque) and block.wire != WIRE_NAME:
+                # A provider's record of its own doings (searches, code it ran), of which a new turn needs nothing.
+                self.dropped.append(f"{path}.content[{index}]")
             elif not isinstance(block, Thinking) and block is not lone:
-                part = self.part(block, f"{path}.content[{index}]")
-                parts += [part] if part is not None else []
+                parts.append(self.part(block, f"{path}.content[{index}]"))
         turn: dict[str, Any] = {"role": "assistant", "content": _joined(parts) if parts else None}
         if lone is not None:
             turn["refusal"] = lone.text
@@ -274,22 +299,33 @@ class _Letter:
             self.carry(made, call.extra, path)
         return made
 
-    def part(self, block: Block, path: str) -> dict[str, Any] | None:
-        """One content part; None, and on the list, where this wire has none for it."""
-        made: dict[str, Any] | None = None
+    def part(self, block: Block, path: str) -> dict[str, Any]:
+        """One content part. Raises ``invalid_request`` naming ``path`` where this wire has none for it."""
         match block:
             case Text(text):
                 made = {"type": "text", "text": text}
             case Refusal(text):
                 made = {"type": "refusal", "refusal": text}
             case Media():
-                made = _media_part(block)
+                return self.media(block, path)
             case Opaque(wire, value) if wire == WIRE_NAME:
                 return value
+            case _:
+                raise invalid(f"{path}: this provider takes no {_kind_of(block)}", path)
+        if block.extra:
+            self.carry(made, block.extra, path)
+        return made
+
+    def media(self, media: Media, path: str) -> dict[str, Any]:
+        """One picture, sound or document; another wire's document of text is told as text."""
+        words = None if self.same else _text_of(media)
+        made = _media_part(media, self.same) if words is None else {"type": "text", "text": words}
         if made is None:
-            self.dropped.append(path)
-        elif block.extra:  # type: ignore[union-attr]  # every block that made a part has it
-            self.carry(made, block.extra, path)  # type: ignore[union-attr]
+            raise invalid(f"{path}: this provider takes no {_kind_of(media)}", path)
+        if words is not None and media.name is not None:
+            self.dropped.append(f"{path}.title")
+        if media.extra:
+            self.carry(made, media.extra if words is None else _unframed(media.extra), path)
         return made
 
 
@@ -321,7 +357,28 @@ def thinking_object(thinking: Thinking) -> dict[str, Any]:
     return {**made, **thinking.extra}
 
 
-def _media_part(media: Media) -> dict[str, Any] | None:
+def _kind_of(block: Block) -> str:
+    """What a caller would call it."""
+    if isinstance(block, Opaque):
+        kind = block.value.get("type")
+        return f"content of type {kind!r}" if isinstance(kind, str) else "content of this type"
+    if not isinstance(block, Media):
+        return "such content here"
+    return f"{block.kind} by {'file id' if block.file_id is not None else 'URL' if block.url is not None else 'data'}"
+
+
+def _unframed(extra: Extra) -> Extra:
+    """What is left of a document whose words are told: a ``source`` that only frames them is told with them."""
+    source = extra.get("source")
+    if not isinstance(source, dict) or "type" not in source or not source.keys() <= _FRAME:
+        return extra
+    parts = source.get("content")
+    if isinstance(parts, list) and not all(part.keys() <= _WORDS for part in parts):
+        return extra
+    return {name: value for name, value in extra.items() if name != "source"}
+
+
+def _media_part(media: Media, same: bool) -> dict[str, Any] | None:
     if media.kind == "image" and media.file_id is None:
         image: dict[str, Any] = {"url": media.url if media.data is None else _data_url(media)}
         if media.detail is not None:
@@ -333,10 +390,12 @@ def _media_part(media: Media) -> dict[str, Any] | None:
             "type": "input_audio",
             "input_audio": {"data": media.data, "format": _FORMATS.get(said) or said.partition("/")[2]},
         }
-    if media.kind == "document" and media.url is None:
+    if media.kind == "document" and media.url is None and (same or media.data is not None):
         file = {"file_id": media.file_id} if media.data is None else {"file_data": _data_url(media)}
-        if media.name is not None:
-            file["filename"] = media.name
+        # Data without a name is refused; a file's id is known only to the provider that gave it.
+        name = _NAMELESS if media.name is None and not same else media.name
+        if name is not None:
+            file["filename"] = name
         return {"type": "file", "file": file}
     return None
 

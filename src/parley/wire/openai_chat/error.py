@@ -11,13 +11,11 @@ from msgspec import DecodeError, json
 from msgspec.structs import replace
 
 from parley.failure import Failure
-from parley.wire.status import LONGEST_MESSAGE, Headers, failure_of
+from parley.wire.status import Headers, failure_of, told_failure
 
 WIRE_NAME = "openai_chat"
 BAD_JSON = (DecodeError, UnicodeDecodeError, RecursionError)
 _TYPES = {429: "rate_limit_error", 501: "not_implemented_error"}
-_TOLD_OVERLOAD = ("overloaded", "unavailable_error")
-_NAMED = frozenset({"400", "404", "413", "422", "429", "500", "502", "503", "504", "529"})
 
 
 def encode_error(failure: Failure, request_id: str) -> tuple[int, bytes]:
@@ -54,21 +52,29 @@ def decode_error(status: int, headers: Headers, body: bytes) -> Failure:
         upstream_type=type_,
         upstream_code=code,
     )
+    return _naming(failure, error)
+
+
+def _naming(failure: Failure, error: Any) -> Failure:
+    """The failure with the field that the provider found at fault."""
     param = error.get("param") if isinstance(error, dict) else None
     return replace(failure, param=param) if isinstance(param, str) and failure.kind == "upstream_rejected" else failure
+
+
+def told_error(answer: dict[str, Any], event: str = "") -> Any:
+    """The error that an answer or chunk tells of, None or empty where it tells none. All of an event named error is
+    one; one that is words alone is joined by the members beside it, which may say what kind it is."""
+    error = answer.get("error")
+    if error and isinstance(error, str):
+        return {**answer, "message": error}
+    return error or (answer or "the provider reported an error" if event == "error" else None)
 
 
 def stream_failure(error: Any) -> Failure:
     """The failure an error object means inside an answer whose status was 200 already."""
     message, type_, code = _words(error)
-    return Failure(
-        "upstream_error",
-        message[:LONGEST_MESSAGE] or "the provider reported an error",
-        status=_status(error, type_, code),
-        detail="stream_error",
-        upstream_type=type_,
-        upstream_code=code,
-    )
+    failure = told_failure(error, message, wire=WIRE_NAME, upstream_type=type_, upstream_code=code)
+    return _naming(failure, error)
 
 
 def _inner(data: Any) -> Any:
@@ -101,16 +107,3 @@ def _complaint(item: Any) -> str:
     place = item.get("loc")
     where = ".".join(map(str, place)) + ": " if isinstance(place, list) else ""
     return where + str(item["msg"])
-
-
-def _status(error: Any, type_: str | None, code: str | None) -> int | None:
-    """The status an in-stream error names; never 401 or 403, which would blame the caller's key."""
-    if isinstance(error, dict):
-        for name in ("http_status_code", "status_code", "status", "code"):
-            found = str(error.get(name))
-            if found in _NAMED:
-                return int(found)
-    told = f"{type_} {code}"
-    if any(word in told for word in _TOLD_OVERLOAD):
-        return 503
-    return 429 if "rate_limit" in told else None

@@ -11,7 +11,7 @@ from msgspec import Raw, Struct, ValidationError, json
 from parley.failure import Failure, ParleyError
 from parley.ir import Usage
 from parley.wire import Mark
-from parley.wire.openai_chat.error import BAD_JSON, stream_failure
+from parley.wire.openai_chat.error import BAD_JSON, stream_failure, told_error
 
 _NOTHING: Final = Mark()
 _CONTENT: Final = Mark(content=True)
@@ -86,7 +86,7 @@ def glance(event: str, data: bytes) -> Mark:
     except BAD_JSON:
         raise bad_event() from None
     if chunk.error or event == "error":
-        return Mark(failure=stream_failure(chunk.error or _object(data)))
+        return _odd(event, data)
     content = finished = False
     for choice in chunk.choices or ():
         content = content or _speaks(choice.delta)
@@ -99,12 +99,12 @@ def glance(event: str, data: bytes) -> Mark:
 
 
 def _odd(event: str, data: bytes) -> Mark:
-    """JSON, but with members of unexpected types: it passes unless it is no object or tells an error."""
+    """An error, or members of unexpected types: it passes unless it is no object or tells an error."""
     try:
         chunk = _object(data)
     except BAD_JSON:
         raise bad_event() from None
-    error = chunk if event == "error" else chunk.get("error")
+    error = told_error(chunk, event)
     return Mark(failure=stream_failure(error)) if error else _NOTHING
 
 
@@ -145,24 +145,24 @@ def _whole(count: float | int | None) -> int | None:
 def check_answer(body: bytes) -> Usage | None:
     """The usage of a whole 200 answer, None where it tells none that can be read.
 
-    Raises unless it holds a list of choices; an error object is ``upstream_error``.
+    Raises unless it holds a list of choices, for an error object what that means (detail stream_error).
     """
     try:
         if not body.isascii():
             body.decode()  # members that are skipped are not checked by the decoder
         answer = _answer(body)
     except BAD_JSON:
-        _shaped(_plain(body))
+        _shaped(_plain(body), body)
         return None
     if answer.error or not bytes(answer.choices).startswith(b"["):
-        _shaped(answer)
+        _shaped(answer, body)
     usage = answer.usage
     return None if usage is None else _counted(usage)
 
 
-def _shaped(answer: _Bare) -> None:
+def _shaped(answer: _Bare, body: bytes) -> None:
     if answer.error:
-        raise ParleyError(stream_failure(answer.error))
+        raise ParleyError(stream_failure(told_error(_object(body))))
     if not bytes(answer.choices).startswith(b"["):
         raise bad_response("bad_shape", "the provider's answer holds no choices")
 

@@ -37,7 +37,7 @@ from parley.wire.openai_chat.answer import (
     stop_of,
     thinking_of,
 )
-from parley.wire.openai_chat.error import BAD_JSON, WIRE_NAME, stream_failure
+from parley.wire.openai_chat.error import BAD_JSON, WIRE_NAME, stream_failure, told_error
 from parley.wire.openai_chat.glance import bad_event, bad_response, read_usage
 
 _LEGACY = -1
@@ -343,8 +343,7 @@ class ChatStreamDecoder:
             raise bad_event() from None
         if not isinstance(chunk, dict):
             raise bad_event()
-        error = chunk if frame.event == "error" and "error" not in chunk else chunk.get("error")
-        if error:
+        if error := told_error(chunk, frame.event):
             raise ParleyError(stream_failure(error))
         self._chunk(chunk, events)
 

@@ -1,0 +1,146 @@
+"""The published JSON Schema: what may stand in the file, for editors and ``parley check --schema``.
+
+Made from the rules of ``shape.py``, which speak of values whose references are filled in already. Here every value
+may still come from a variable or a file, and what ``check`` refuses key by key is refused as well. What depends
+on several keys, on the vendor table or on the environment is left to ``check``.
+"""
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from parley.config.amounts import SIZE_PATTERN
+from parley.config.edge import PENDING
+from parley.config.models import AVAILABLE, NOT_SETTABLE, OPERATION_IDS
+from parley.config.providers import HEADER, OPERATIONS
+from parley.config.shape import rules
+
+Rule: TypeAlias = dict[str, Any]
+
+NAME = "[A-Za-z_][A-Za-z0-9_]*"
+# ``$${`` is plain text, so a reference is not preceded by another dollar sign.
+REFERENCE = rf"(?:^|[^$])\$\{{{NAME}(?::-[^}}]*)?\}}|^(?:os\.environ/|env\.){NAME}$|^file:."
+NOT_ZERO = r"(?!\s*0+(?:\.0+)?\s*[A-Za-z]*\s*$)"
+SPOKEN = r"^(?:[tT][rR][uU][eE]|[fF][aA][lL][sS][eE]|[01])$"
+DENIED = r"^(?:[fF][aA][lL][sS][eE]|0)$"
+URL = r"^[hH][tT][tT][pP][sS]?://[^\s/?#@]+(?:/[^\s?#]*)?$"
+
+
+def schema() -> Rule:
+    """The JSON Schema (draft 2020-12) of the configuration file."""
+    made = rules()
+    for name, shape in made["$defs"].items():
+        properties: dict[str, Rule] = shape["properties"]
+        for key, rule in properties.items():
+            properties[key] = (_narrowed(name, key) or _open(rule)) | _about(rule)
+        shape.update(_together(name))
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Parley configuration", **made}
+
+
+def text(pattern: str) -> Rule:
+    """A string of this form, or one with a reference in it."""
+    return {"type": "string", "pattern": f"{pattern}|{REFERENCE}"}
+
+
+def count() -> Rule:
+    """A whole number from 1, also as text."""
+    return {"anyOf": [{"type": "integer", "minimum": 1}, text("^[1-9][0-9]*$")]}
+
+
+def one_of(*choices: str) -> Rule:
+    """One of these words; they stand apart, so that editors offer them."""
+    return {"anyOf": [{"enum": list(choices)}, {"type": "string", "pattern": REFERENCE}]}
+
+
+def listed(item: Rule, least: int = 1) -> Rule:
+    """A list of at least so many."""
+    return {"type": "array", "items": item, "minItems": least}
+
+
+def _narrowed(shape: str, key: str) -> Rule:
+    """What ``check`` says about one key beyond its type; empty where it says nothing."""
+    if shape == "File" and key in PENDING:
+        return {"enum": [None, [], {}]}
+    return _KEYS.get((shape, key), {})
+
+
+def _endpoints() -> Rule:
+    """The operations that can be registered, by each of their names, or null for all."""
+    ids = [OPERATION_IDS[name] for name in OPERATION_IDS if name in AVAILABLE]
+    names = [*sorted(AVAILABLE), *ids, *(name[0].upper() + name[1:] for name in ids)]
+    return {"anyOf": [*one_of(*names)["anyOf"], {"type": "null"}]}
+
+
+LISTENER = text(r"^\S+:[0-9]{1,5}$")
+TARGET = text(r"^[^\s/]+/\S+$")
+NOTHING: Rule = {"type": "object", "maxProperties": 0}
+REFUSED: Rule = {"anyOf": [{"type": "boolean", "const": False}, {"type": "integer", "const": 0}, text(DENIED)]}
+MEMBERS: Rule = {"type": "object", "propertyNames": {"not": {"enum": list(NOT_SETTABLE)}}}
+STATUSES: Rule = {
+    "anyOf": [{"type": "integer", "minimum": 400, "maximum": 599}, text("^(?:[45][0-9][0-9]|5xx|connect)$")]
+}
+_KEYS: Mapping[tuple[str, str], Rule] = {
+    ("File", "listen"): {"anyOf": [LISTENER, {**listed(LISTENER), "uniqueItems": True}]},
+    ("File", "hosts"): {"anyOf": [text(r"^[^\s:/]+$"), listed(text(r"^[^\s:/]+$"), 0)]},
+    ("File", "store"): {"anyOf": [text("^sqlite:"), {"type": "null"}]},
+    ("ProviderEntry", "base_url"): {"anyOf": [text(URL), {"type": "null"}]},
+    ("ProviderEntry", "endpoints"): {**listed(text(URL)), "uniqueItems": True},
+    ("ProviderEntry", "headers"): {
+        "type": "object",
+        "propertyNames": {"pattern": f"^(?:{HEADER.pattern})$"},
+        "additionalProperties": {"type": "string"},
+    },
+    ("ProviderEntry", "api_keys"): listed({"type": "string", "minLength": 1}),
+    ("ProviderEntry", "max_concurrency"): {"anyOf": [*count()["anyOf"], {"type": "null"}]},
+    ("ProviderEntry", "paths"): {
+        "type": "object",
+        "propertyNames": {"enum": list(OPERATIONS)},
+        "additionalProperties": text("^/[!-~]*$"),
+    },
+    ("TargetEntry", "to"): TARGET,
+    ("TargetEntry", "weight"): count(),
+    ("RetriesEntry", "attempts"): count(),
+    ("RetriesEntry", "on"): listed(STATUSES, 0),
+    ("CacheEntry", "responses"): one_of("off"),
+    ("ModelEntry", "model"): {"type": "string", "pattern": r"^\S(?:.*\S)?$"},
+    ("ModelEntry", "endpoint"): _endpoints(),
+    ("ModelEntry", "targets"): listed({"anyOf": [TARGET, {"$ref": "#/$defs/TargetEntry"}]}),
+    ("ModelEntry", "settings"): NOTHING,
+    ("ModelEntry", "local_settings"): NOTHING,
+    ("ModelEntry", "defaults"): MEMBERS,
+    ("ModelEntry", "overrides"): MEMBERS,
+    ("ModelEntry", "share"): REFUSED,
+    ("LimitsEntry", "connections"): count(),
+    ("LimitsEntry", "streams"): count(),
+    ("AuthEntry", "required"): REFUSED,
+    ("AddressesEntry", "nodes"): {**listed(one_of("127.0.0.0/8"), 0), "maxItems": 1},
+    ("AddressesEntry", "fetch"): {"type": "array", "maxItems": 0},
+}
+
+
+def _together(shape: str) -> Rule:
+    """What a mapping as a whole must have, or must not have side by side."""
+    if shape == "File":
+        return {"type": ["object", "null"]}
+    if shape == "ModelEntry":
+        return {"required": ["model", "targets"]}
+    if shape == "ProviderEntry":
+        beside = {"endpoints": {"base_url": {"type": "null"}}, "api_keys": {"api_key": False}}
+        return {"dependentSchemas": {key: {"properties": other} for key, other in beside.items()}}
+    return {}
+
+
+def _open(rule: Rule) -> Rule:
+    """The same, where a number, boolean, word or amount may come from a variable."""
+    if rule.get("type") == "boolean":
+        return {"anyOf": [{"type": "boolean"}, {"enum": [0, 1]}, text(SPOKEN)]}
+    if "enum" in rule:
+        return one_of(*rule["enum"])
+    if "pattern" in rule:
+        number = "integer" if rule["pattern"] == SIZE_PATTERN else "number"
+        return {"anyOf": [{"type": number, "exclusiveMinimum": 0}, text(NOT_ZERO + rule["pattern"])]}
+    return rule
+
+
+def _about(rule: Rule) -> Rule:
+    """What is said about a key, whatever its values."""
+    return {name: rule[name] for name in ("description", "default") if name in rule}
