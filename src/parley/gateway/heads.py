@@ -35,6 +35,8 @@ _NOT_DOWN: Final = frozenset(
         b"access-control-allow-origin", b"access-control-allow-credentials",
     }
 )  # fmt: skip
+# What the official clients send again by themselves, beside 429 and 5xx.
+_RETRIED: Final = (408, 409)
 _USUAL: Final = (b"keep-alive", b"close")
 # A caller may send any number of fields that a target cannot take; a header must stay one that clients accept.
 MAX_LISTED: Final = 64
@@ -163,7 +165,7 @@ def dropped(names: tuple[str, ...]) -> bytes:
 def refusing(failure: Failure, status: int, attempts: int) -> bytes:
     """Lines that tell a client's own retries what to do: no more of them once ours are spent."""
     lines = b""
-    if status == 501 or (attempts and failure.kind.startswith("upstream_")):
+    if status == 501 or (attempts and (failure.code.blame == "upstream" or status in _RETRIED)):
         lines = b"x-should-retry: false\r\n"
     if failure.retry_after is not None:
         lines += b"retry-after: %d\r\n" % max(1, ceil(failure.retry_after))
