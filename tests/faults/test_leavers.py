@@ -98,7 +98,8 @@ async def test_a_caller_that_does_not_read_slows_the_upstream(gateway: Gateway, 
         while before != (now := faults.requests(case.key)[-1]["sent"]):
             before = now
             await asyncio.sleep(0.3)  # long enough for a gateway that buffers to show it
-        assert now < 16_000_000, "an endless buffer somewhere"
+        # Of 64 MB. The kernel alone may keep 32 MB of a connection in its receive buffer (net.ipv4.tcp_rmem).
+        assert now < 48_000_000, "an endless buffer somewhere"
         while answer.body.count(b"\n\n") < 300:
             assert await raw.chunk(answer)
     numbers = re.findall(rb'"(\d{8}) ', answer.body)
