@@ -169,6 +169,8 @@ class Connection:
         """Finish an answer that ends with the connection, or report how it broke."""
         call, sink = self.call, self.sink
         self.call = self.sink = None
+        # It holds us as we hold it: without this only the garbage collector could free the two.
+        self._parser = None
         self.owner.gone(self)
         if sink is None or call is None:
             return

@@ -53,7 +53,7 @@ class CallerConnection:
         self.transport: Any = None
         self._make_other = other
         self._other: Other | None = None
-        self._parser = httptools.HttpRequestParser(self)
+        self._parser: Any = httptools.HttpRequestParser(self)
         self._running: Incoming | None = None
         self._receiving: Incoming | None = None
         self._waiting: deque[Incoming] = deque()
@@ -117,6 +117,8 @@ class CallerConnection:
         self.state.connections.discard(self)
         self._closing = True
         self._waiting.clear()
+        # It holds us as we hold it: without this only the garbage collector could free the two.
+        self._parser = None
         running, self._running = self._running, None
         if running is not None:
             running.gone()
