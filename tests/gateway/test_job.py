@@ -161,6 +161,13 @@ def test_an_unknown_model_is_told_what_there_is() -> None:
     assert "one" in ear.error["message"].partition("there is")[2]
 
 
+def test_an_unknown_model_is_told_of_models_found_on_this_machine() -> None:
+    stage = Stage(offered=("b/found-here",))
+    _, ear = stage.ask("nothing")
+    assert (ear.status, ear.error["code"]) == (404, "model_not_found")
+    assert "b/found-here" in ear.error["message"]
+
+
 def test_too_many_open_streams() -> None:
     stage = Stage(streams=1)
     first, _ = stage.ask("one", stream=True)

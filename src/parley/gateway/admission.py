@@ -43,7 +43,7 @@ def prefix_of(registration: Registration, members: jsontext.Members) -> bytes:
 
 def unknown_model(settings: Settings, model: str) -> ParleyError:
     """Names what there is, so that a typing error is seen at once."""
-    known = sorted({name for _, name in settings.registrations})
+    known = sorted({*(name for _, name in settings.registrations), *settings.offered})
     shown = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
     providers = ", ".join(sorted(settings.providers)[:20])
     message = f"no model {model[:200]!r}; there is: {shown or 'none'}; or provider/model with one of: {providers}"
