@@ -50,6 +50,8 @@ KINDS: dict[str, Kind] = {
         Kind("upstream_error", 502, "upstream", "transient"),
         Kind("upstream_bad_response", 502, "upstream", "transient"),
         Kind("upstream_incomplete", 502, "upstream", "transient"),
+        # The registrations contract's own code: an engine of this machine is not ready yet; ask it again, or another.
+        Kind("model_loading", 503, "gateway", "transient"),
         Kind("no_upstream", 503, "upstream"),
         Kind("url_not_allowed", 400, "caller"),
         Kind("internal", 500, "gateway"),

@@ -83,16 +83,29 @@ class ToolResult(Struct, frozen=True, tag="tool_result"):
 Block: TypeAlias = Text | Media | Thinking | Refusal | ToolCall | ToolResult | Opaque
 
 
+class Origin(Struct, frozen=True):
+    """The objects of its own wire that a message was read from, for that wire alone.
+
+    They say exactly what ``content`` says: they hold as long as it is the very content of their message.
+    """
+
+    content: tuple[Block, ...]
+    items: tuple[dict[str, Any], ...]
+
+
 class Message(Struct, frozen=True):
     """One turn. System texts are messages of role system (first, where the wire keeps them apart).
 
     A tool result is a ToolResult block, in a message of role ``tool`` or among the blocks of a ``user`` message.
+    ``place`` is the caller's own path of it ("input[2]"), "" where that is its number among the messages.
     """
 
     role: Role
     content: tuple[Block, ...]
     name: str | None = None
     extra: Extra = {}
+    origin: Origin | None = None
+    place: str = ""
 
 
 class Tool(Struct, frozen=True):
@@ -139,6 +152,7 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
 
     ``max_tokens_field`` is the caller's own name for ``max_tokens`` where its wire has more than one.
     ``ahead`` counts the leading messages that its wire keeps apart from its list of messages, for field paths.
+    ``aside`` are members for its own wire that no other wire's provider misses: they go to no other and are no loss.
     """
 
     wire: str
@@ -167,6 +181,7 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     user: str | None = None
     ahead: int = 0
     extra: Extra = {}
+    aside: Extra = {}
 
 
 class Usage(Struct, frozen=True):
@@ -265,3 +280,98 @@ class End(Struct, frozen=True, tag="end"):
 
 
 Event: TypeAlias = Start | BlockStart | Delta | BlockStop | Finish | End
+
+
+class EmbedRequest(Struct, frozen=True, kw_only=True):
+    """Texts, or lists of a model's own tokens, to be made vectors. ``purpose`` (query, document, ...) as the wire
+    spells it; ``encoding`` float or base64 as the caller wants it; ``single``: one input, not a list of one."""
+
+    wire: str
+    model: str
+    inputs: tuple[str | tuple[int, ...], ...]
+    single: bool = False
+    dimensions: int | None = None
+    encoding: str | None = None
+    purpose: str | None = None
+    truncate: bool | None = None
+    user: str | None = None
+    extra: Extra = {}
+
+
+class EmbedResponse(Struct, frozen=True, kw_only=True):
+    """One vector for each input, in order."""
+
+    wire: str
+    vectors: tuple[tuple[float, ...], ...]
+    model: str = ""
+    id: str = ""
+    usage: Usage | None = None
+    extra: Extra = {}
+
+
+class RerankRequest(Struct, frozen=True, kw_only=True):
+    """Documents to be put in order by what they say about ``query``; ``top_n`` None: all of them."""
+
+    wire: str
+    model: str
+    query: str
+    documents: tuple[str | dict[str, Any], ...]
+    top_n: int | None = None
+    return_documents: bool | None = None
+    extra: Extra = {}
+
+
+class Ranked(Struct, frozen=True):
+    """One document by its place in the request; ``score`` higher is nearer."""
+
+    index: int
+    score: float
+    document: str | dict[str, Any] | None = None
+
+
+class RerankResponse(Struct, frozen=True, kw_only=True):
+    """The best documents first."""
+
+    wire: str
+    results: tuple[Ranked, ...]
+    model: str = ""
+    id: str = ""
+    usage: Usage | None = None
+    extra: Extra = {}
+
+
+class ImageRequest(Struct, frozen=True, kw_only=True):
+    """Pictures to be made of ``prompt``. ``size`` is WIDTHxHEIGHT in pixels or "auto"; ``answer`` url or b64_json."""
+
+    wire: str
+    model: str
+    prompt: str
+    n: int | None = None
+    size: str | None = None
+    quality: str | None = None
+    style: str | None = None
+    background: str | None = None
+    format: str | None = None
+    answer: str | None = None
+    seed: int | None = None
+    user: str | None = None
+    extra: Extra = {}
+
+
+class Picture(Struct, frozen=True):
+    """One picture: base64 ``data`` or its ``url``."""
+
+    data: str | None = None
+    url: str | None = None
+    media_type: str | None = None
+    revised_prompt: str | None = None
+
+
+class ImageResponse(Struct, frozen=True, kw_only=True):
+    """The pictures, in order. ``created`` in Unix seconds, 0 where the provider reports none."""
+
+    wire: str
+    pictures: tuple[Picture, ...]
+    created: int = 0
+    usage: Usage | None = None
+    extra: Extra = {}

@@ -93,14 +93,15 @@ class Flight(Protocol):
 
 
 class Request:
-    """One request of a caller, read whole. Header names are in lower case."""
+    """One request of a caller, read whole. Header names are in lower case; ``target`` is the path with its query."""
 
-    __slots__ = ("body", "headers", "id")
+    __slots__ = ("body", "headers", "id", "target")
 
-    def __init__(self, headers: Headers, body: bytes, id: str) -> None:
+    def __init__(self, headers: Headers, body: bytes, id: str, target: bytes = b"") -> None:
         self.headers = headers
         self.body = body
         self.id = id
+        self.target = target
 
 
 class Caller(Protocol):
@@ -121,6 +122,9 @@ class Caller(Protocol):
     def finish(self, *, close: bool = False) -> None:
         """The stream is over; ``close`` also ends the connection (after an error event)."""
 
+    def cut(self) -> None:
+        """The stream broke and has no way to say so: end the connection so that nobody takes it for whole."""
+
 
 class Upstream(Protocol):
     """Sends calls. Implementations: own HTTP/1.1 client, library client, built-in echo."""
@@ -130,3 +134,68 @@ class Upstream(Protocol):
 
     def close(self) -> None:
         """Close idle connections and refuse new calls."""
+
+
+class Recalled(Struct, frozen=True):
+    """What was said before a request. ``items`` is the JSON array text of all earlier items, oldest first.
+
+    ``provider`` (Provider.name) made the previous response, "" where there is none; ``native``: its id is that
+    provider's own, so that the provider knows what came before by itself.
+    """
+
+    items: bytes = b"[]"
+    provider: str = ""
+    native: bool = False
+
+
+class Kept(Struct, frozen=True, kw_only=True):
+    """A response to be remembered. ``owner`` is the tenant, ``created`` seconds since 1970.
+
+    ``input`` is the JSON array text of the request's own items (a plain string already as a message item),
+    ``response`` the whole response object as answered.
+    """
+
+    id: str
+    owner: str = ""
+    model: str
+    provider: str
+    native: bool
+    created: int
+    previous: str | None = None
+    conversation: str | None = None
+    input: bytes
+    response: bytes
+
+
+class Memory(Protocol):
+    """Remembers responses and conversations. ``then`` is called once, on the loop's thread, perhaps before return."""
+
+    def recall(
+        self,
+        response_id: str | None,
+        conversation: str | None,
+        owner: str,
+        then: Callable[[Recalled | Failure], None],
+    ) -> None:
+        """What came before a request that names a previous response, a conversation, or neither.
+
+        A Failure whose detail is ``another_owners`` looks like any other to the caller; no provider may be asked.
+        """
+
+    def resolve(self, items: bytes, owner: str, then: Callable[[bytes | Failure], None]) -> None:
+        """The JSON array of items with each ``item_reference`` replaced by the item it names."""
+
+    def keep(self, kept: Kept) -> None:
+        """Remember a response, later; nobody waits for it."""
+
+    def begin_background(self, kept: Kept, then: "Callable[[Unattended | Failure], None]") -> None:
+        """Store a response that is queued; ``then`` hears what shall be the Caller of the job that makes it."""
+
+
+class Unattended(Caller, Protocol):
+    """The Caller of a job for which nobody waits."""
+
+    kept: Kept
+
+    def runs(self, stop: Callable[[], None]) -> None:
+        """The job has been started; ``stop`` ends it without an answer."""

@@ -11,6 +11,7 @@ from msgspec import Struct
 Strategy: TypeAlias = Literal["fallback", "round_robin", "weighted", "least_busy", "fastest", "prefix_hash"]
 UnknownFields: TypeAlias = Literal["forward", "drop", "strict"]
 EVERY = "*"
+EXTENSIONS = "x-parley-extensions"
 
 
 class Timeouts(Struct, frozen=True):
@@ -31,11 +32,39 @@ class Quirks(Struct, frozen=True):
     options: Mapping[str, Any] = {}
 
 
+class Engine(Struct, frozen=True, kw_only=True):
+    """A model that runs on this machine, from a registration's ``settings``; no request can change any of it.
+
+    Paths are absolute. ``memory`` in bytes, ``idle`` (None: never unloaded) and ``start_time`` in seconds.
+    ``lora`` are (path, scale) pairs. None for a number = the engine's own default.
+    """
+
+    model: str
+    backend: str = "llama"
+    template: str | None = None
+    mmproj: str | None = None
+    lora: tuple[tuple[str, float], ...] = ()
+    threads: int | None = None
+    context_size: int | None = None
+    gpu_layers: int | None = None
+    batch: int | None = None
+    parallel: int | None = None
+    mmap: bool = True
+    mlock: bool = False
+    embeddings: bool = False
+    preload: bool = False
+    idle: float | None = None
+    start_time: float = 600.0
+    memory: int | None = None
+
+
 class Provider(Struct, frozen=True, kw_only=True):
     """A place models are served. ``endpoints`` are base URLs such as https://host/v1 (no final slash);
     ``paths`` maps an operation to the path below it, ``{model}`` replaced by the model's name.
 
     ``auth`` is the header that carries a key: "bearer" (Authorization: Bearer), "none", or a header's name.
+    What stands behind a "#" in ``name`` tells the engines of this machine apart and is not shown.
+    ``extensions`` maps a field of the extension object to this provider's own top-level member (dots for nesting).
     """
 
     name: str
@@ -49,8 +78,15 @@ class Provider(Struct, frozen=True, kw_only=True):
     balance: Strategy = "round_robin"
     timeouts: Timeouts = Timeouts()
     max_concurrency: int | None = None
-    transport: Literal["native", "aiohttp", "echo"] = "native"
+    transport: Literal["native", "aiohttp", "echo", "local"] = "native"
     quirks: Quirks = Quirks()
+    extensions: Mapping[str, str] = {}
+    engine: Engine | None = None
+
+    @property
+    def label(self) -> str:
+        """The name as users know it."""
+        return self.name.partition("#")[0]
 
 
 class Target(Struct, frozen=True):
@@ -62,8 +98,8 @@ class Target(Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """``provider/model``."""
-        return f"{self.provider}/{self.model}"
+        """``provider/model``, as users know it."""
+        return f"{self.provider.partition('#')[0]}/{self.model}"
 
 
 class Retries(Struct, frozen=True):
@@ -74,7 +110,10 @@ class Retries(Struct, frozen=True):
 
 
 class Registration(Struct, frozen=True, kw_only=True):
-    """What answers a {endpoint, model} pair. ``endpoint`` is an operation ("chat") or EVERY."""
+    """What answers a {endpoint, model} pair. ``endpoint`` is an operation ("chat") or EVERY.
+
+    Defaults and overrides may hold the extension object under EXTENSIONS.
+    """
 
     model: str
     targets: tuple[Target, ...]
@@ -99,12 +138,22 @@ class Limits(Struct, frozen=True):
     streams: int = 1000
 
 
+class Rejected(Struct, frozen=True):
+    """What is wrong with an included file, which was left out; ``line`` and ``column`` count from 1, 0 for none."""
+
+    message: str
+    file: str
+    line: int = 0
+    column: int = 0
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     """Everything the gateway runs by. ``registrations`` is keyed {endpoint, model}.
 
     ``hosts`` are names accepted in Host beside loopback names and plain addresses; empty = any valid
     name where ``public``, else none. ``offered`` are names, ``provider/model`` each, that lists of models
-    show beside the registrations: what model servers found on this machine said they serve.
+    show beside the registrations: what model servers found on this machine said they serve. ``rejected`` is
+    what was left out. ``store`` is the URL of what is kept, as given; ``retention`` how long conversations are.
     """
 
     listen: tuple[str, ...] = ("127.0.0.1:4242",)
@@ -116,6 +165,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     public: bool = False
     log_requests: bool = True
     admin_key: str = ""
+    rejected: tuple[Rejected, ...] = ()
+    store: str | None = None
+    retention: float = 30 * 86400.0
 
     def find(self, operation: str, model: str) -> Registration | None:
         """The registration that answers, else one made for ``provider/model`` of a known provider, else None."""
