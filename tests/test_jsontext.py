@@ -322,3 +322,19 @@ def test_the_whole_reader_agrees_where_no_object_says_a_thing_twice(body: bytes)
     except ParleyError:
         return
     assert found == json.loads(body, object_pairs_hook=unique, parse_constant=unheard_of)
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("{}", True),
+        ('{"a": [1]}', True),
+        ("", True),
+        ("nonsense", True),
+        ('{"a": ', False),
+        ('{"a": "b', False),
+        ("[", False),
+    ],
+)
+def test_text_that_was_cut(text: str, whole: bool) -> None:
+    assert jsontext.is_whole(text) is whole

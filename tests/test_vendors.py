@@ -8,13 +8,14 @@ from urllib.parse import urlsplit
 import pytest
 
 from parley import vendors
+from parley.operations import OPERATIONS
 from parley.settings import Provider
 from parley.vendors import Vendor, VendorWire
-from parley.wire import WIRES
+from parley.wire import SPOKEN, WIRES
 
 ROWS = list(vendors.vendors().values())
-SPOKEN = [pytest.param(row, name, wire, id=f"{row.name}-{name}") for row in ROWS for name, wire in row.wires.items()]
-OPERATIONS = {"chat", "models", "count_tokens"}
+EACH = [pytest.param(row, name, wire, id=f"{row.name}-{name}") for row in ROWS for name, wire in row.wires.items()]
+PATHS = {*OPERATIONS, "models", "count_tokens"}
 OPTIONS = {
     "openai_chat": {
         "reasoning_field": {"reasoning_content", "reasoning", None},
@@ -49,7 +50,7 @@ def test_row(row: Vendor) -> None:
     assert row.port is not None or not row.discovered
 
 
-@pytest.mark.parametrize(("row", "name", "wire"), SPOKEN)
+@pytest.mark.parametrize(("row", "name", "wire"), EACH)
 def test_wire(row: Vendor, name: str, wire: VendorWire) -> None:
     assert wire.wire in WIRES
     base = re.sub(r"\{[A-Z_]+\}", "x", wire.base)
@@ -59,15 +60,16 @@ def test_wire(row: Vendor, name: str, wire: VendorWire) -> None:
     assert (parts.query, parts.fragment, parts.username) == ("", "", None)
     assert not base.endswith("/")
     assert wire.auth in ("bearer", "none") or re.fullmatch(r"[a-z][a-z-]+", wire.auth)
-    assert "chat" in wire.paths
-    assert set(wire.paths) <= OPERATIONS
+    assert set(wire.paths) & set(OPERATIONS)
+    assert set(wire.paths) <= PATHS
+    assert set(wire.paths) - {"models"} <= set(SPOKEN[wire.wire])
     for path in wire.paths.values():
         assert re.fullmatch(r"(/[A-Za-z0-9_.{}-]+)+(\?[a-z-]+=[A-Za-z0-9-]+)?", path)
         assert set(re.findall(r"\{(.*?)\}", path)) <= {"model"}
     assert wire.complete(wire.base) == wire.base
 
 
-@pytest.mark.parametrize(("row", "name", "wire"), SPOKEN)
+@pytest.mark.parametrize(("row", "name", "wire"), EACH)
 def test_quirks(row: Vendor, name: str, wire: VendorWire) -> None:
     for quirks in (wire.quirks, wire.home):
         known = OPTIONS[wire.wire]
@@ -83,7 +85,7 @@ def test_quirks(row: Vendor, name: str, wire: VendorWire) -> None:
         assert len(set(quirks.drop)) == len(quirks.drop)
 
 
-@pytest.mark.parametrize(("row", "name", "wire"), SPOKEN)
+@pytest.mark.parametrize(("row", "name", "wire"), EACH)
 def test_provider_of(row: Vendor, name: str, wire: VendorWire) -> None:
     provider = vendors.provider_of(row, "mine", wire, endpoints=("http://127.0.0.1:9",), keys=("k",))
     assert isinstance(provider, Provider)
@@ -111,12 +113,49 @@ def test_key_and_base_variables_are_unique() -> None:
 
 def test_no_member_of_a_row_is_misspelt() -> None:
     row_members = {"title", "aliases", "keys", "bases", "port", "open", "discovered", "pending", "default", "wires"}
-    wire_members = {"wire", "base", "suffix", "paths", "auth", "rename", "drop", "defaults", "options", "home"}
+    quirks = {"rename", "drop", "defaults", "options"}
+    wire_members = {"wire", "base", "suffix", "paths", "offers", "extensions", "auth", "home"} | quirks
     for name, row in TABLE["vendors"].items():
         assert set(row) <= row_members, name
         for spelling, wire in row.get("wires", {}).items():
             assert set(wire) <= wire_members, (name, spelling)
-            assert set(wire.get("home", {})) <= {"rename", "drop", "defaults", "options"}
+            assert set(wire.get("home", {})) <= quirks
+
+
+def test_what_a_row_offers_is_spelt_as_an_operation_and_once() -> None:
+    for name, row in TABLE["vendors"].items():
+        for spelling, wire in row.get("wires", {}).items():
+            offers = wire.get("offers", [])
+            assert set(offers) <= set(OPERATIONS), (name, spelling)
+            assert len(set(offers)) == len(offers)
+            assert set(offers).isdisjoint(wire.get("paths", {}))
+
+
+@pytest.mark.parametrize(
+    ("vendor", "wire", "offered"),
+    [
+        ("openai", "openai", set(OPERATIONS) - {"rerank"}),
+        ("anthropic", "anthropic", {"chat"}),
+        ("anthropic", "openai", {"chat"}),
+        ("mistral", "openai", {"chat", "embeddings"}),
+        ("deepseek", "openai", {"chat"}),
+        ("llama.cpp", "openai", {"chat", "completions", "responses", "embeddings", "rerank"}),
+        ("ollama", "openai", {"chat", "completions", "responses", "embeddings", "transcription"}),
+        ("tgi", "openai", {"chat", "completions"}),
+        ("transformers", "openai", {"chat", "responses"}),
+        ("kserve", "openai", {"chat", "completions", "embeddings", "rerank"}),
+        ("openvino", "openai", set(OPERATIONS) - {"image_variation", "moderation"}),
+        ("tei", "openai", {"embeddings"}),
+        ("jina", "openai", {"embeddings", "rerank"}),
+        ("cohere", "openai", {"chat", "embeddings"}),
+        ("cohere", "rerank", {"rerank"}),
+    ],
+)
+def test_what_a_vendor_offers(vendor: str, wire: str, offered: set[str]) -> None:
+    paths = vendors.vendors()[vendor].wires[wire].paths
+    assert set(paths) & set(OPERATIONS) == offered
+    for name in offered - {"chat"}:
+        assert paths[name] == OPERATIONS[name].path
 
 
 def test_types_of_the_product_contract_are_known() -> None:
@@ -159,4 +198,5 @@ def test_base_urls_are_completed(vendor: str, wire: str, given: str, url: str) -
 def test_azure_deployments_carry_the_model_in_the_path() -> None:
     wire = vendors.vendors()["azure"].wires["deployments"]
     assert wire.paths["chat"] == "/deployments/{model}/chat/completions?api-version=2024-10-21"
+    assert wire.paths["transcription"] == "/deployments/{model}/audio/transcriptions?api-version=2024-10-21"
     assert wire.auth == "api-key"

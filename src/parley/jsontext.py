@@ -88,6 +88,17 @@ def text(raw: Raw) -> str | None:
 _string: Final = msgspec.json.Decoder(str).decode
 
 
+def is_whole(text: str) -> bool:
+    """Whether JSON text was not cut. Text that is wrong in other ways is its writer's own and counts as whole."""
+    try:
+        _anything(text)
+    except msgspec.DecodeError as error:
+        return "truncated" not in str(error) or not text
+    except (UnicodeError, RecursionError):
+        return True
+    return True
+
+
 def _check_text(body: bytes) -> None:
     if not body.isascii():
         _check_utf8(body)

@@ -13,15 +13,18 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct
 
+from parley.operations import OPERATIONS
 from parley.settings import Provider, Quirks
 
 VARIABLE = re.compile(r"\{([A-Z][A-Z0-9_]*)\}")
 VERSION = re.compile(r"/v\d+[a-z0-9]*$")
+_NOT_OF_WIRE = frozenset({"rename", "drop", "defaults", "options", "home", "offers"})
 
 
 class VendorWire(Struct, frozen=True, kw_only=True):
     """How a vendor is spoken to on one wire. ``base`` may hold {VAR} of the environment; ``suffix`` completes
-    a base URL given by the operator; ``home`` are the quirks at the vendor's own address."""
+    a base URL given by the operator; ``home`` are the quirks at the vendor's own address; ``extensions`` maps fields of
+    the extension object to the vendor's own members."""
 
     wire: str
     base: str
@@ -30,6 +33,7 @@ class VendorWire(Struct, frozen=True, kw_only=True):
     auth: str = "bearer"
     quirks: Quirks = Quirks()
     home: Quirks = Quirks()
+    extensions: Mapping[str, str] = {}
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -115,6 +119,7 @@ def provider_of(
         keys=keys,
         auth=wire.auth if keys else "none",
         quirks=_both(wire.quirks, wire.home) if home else wire.quirks,
+        extensions=wire.extensions,
     )
 
 
@@ -127,7 +132,7 @@ def variables_of(name: str, suffix: str, more: tuple[str, ...]) -> tuple[str, ..
 def _vendor(name: str, row: dict[str, Any], shared: dict[str, dict[str, Any]]) -> Vendor:
     """A row of the file with everything it left out."""
     rest = {key: value for key, value in row.items() if key not in ("wires", "keys", "bases")}
-    wires = {key: _wire(shared[key] | value) for key, value in row.get("wires", {}).items()}
+    wires = {key: _wire(_completed(shared[key], value)) for key, value in row.get("wires", {}).items()}
     made = {
         "default": next(iter(wires), ""),
         **rest,
@@ -139,9 +144,16 @@ def _vendor(name: str, row: dict[str, Any], shared: dict[str, dict[str, Any]]) -
     return msgspec.convert(made, Vendor)
 
 
+def _completed(shared: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
+    """A wire's row with what it leaves out; extensions add up, and top_k is one where the wire's options say so."""
+    own = {"top_k": "top_k"} if row.get("options", {}).get("top_k") is True else {}
+    return {**shared, **row, "extensions": {**shared.get("extensions", {}), **own, **row.get("extensions", {})}}
+
+
 def _wire(row: dict[str, Any]) -> VendorWire:
-    """A wire's row; the table's ``defaults`` is ``default`` in the settings."""
-    rest = {key: value for key, value in row.items() if key not in ("rename", "drop", "defaults", "options", "home")}
+    """A wire's row; the table's ``defaults`` is ``default`` in the settings, its ``offers`` are paths."""
+    rest = {key: value for key, value in row.items() if key not in _NOT_OF_WIRE}
+    rest["paths"] = {**row["paths"], **{name: OPERATIONS[name].path for name in row.get("offers", ())}}
     return msgspec.convert({**rest, "quirks": _quirks(row), "home": _quirks(row.get("home", {}))}, VendorWire)
 
 

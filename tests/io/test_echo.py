@@ -4,12 +4,21 @@ import asyncio
 from typing import Any
 
 import pytest
+from echoes import asked as asked_at
+from echoes import sent as sent_to
 from msgspec import json
-from peers import Ear, call, settle
+from peers import Ear, settle
 from servers import Waiting
 
 from parley.failure import Failure
-from parley.io.echo import Echo
+from parley.io.echo import OPERATIONS, Echo
+from parley.ports import Call
+
+CHAT = "/chat/completions"
+
+
+def call(sent: bytes) -> Call:
+    return sent_to(CHAT, sent)
 
 
 def body(text: str = "Hello, my  world", **members: Any) -> bytes:
@@ -17,12 +26,7 @@ def body(text: str = "Hello, my  world", **members: Any) -> bytes:
 
 
 async def asked(sent: bytes) -> Waiting:
-    ear = Waiting()
-    Echo(asyncio.get_running_loop()).send(call(sent), ear)
-    assert (ear.status, ear.ended) == (0, [])  # nothing is heard before send returns
-    async with asyncio.timeout(5):
-        await ear.over.wait()
-    return ear
+    return await asked_at(CHAT, sent)
 
 
 async def answered(sent: bytes) -> dict[str, Any]:
@@ -165,3 +169,18 @@ async def test_a_paused_answer_waits() -> None:
     async with asyncio.timeout(5):
         await ear.over.wait()
     assert ear.whole[1].endswith(b"data: [DONE]\n\n")
+
+
+async def test_a_path_that_is_no_operation() -> None:
+    (failure,) = (await asked_at("/responses", body())).ended
+    assert isinstance(failure, Failure)
+    assert failure.kind == "not_implemented"
+
+
+@pytest.mark.parametrize("path", sorted(path.decode() for path in OPERATIONS))
+@pytest.mark.parametrize("sent", [b"", b"{", b"[]", b"null", b"{}", b'{"model": 5}', b"\xff", b'{"a": 1, "a": 2}'])
+@pytest.mark.parametrize("kind", [b"application/json", b"multipart/form-data; boundary=x", b""])
+async def test_nonsense_is_the_callers_fault(path: str, sent: bytes, kind: bytes) -> None:
+    (failure,) = (await asked_at(path, sent, kind)).ended
+    assert isinstance(failure, Failure)
+    assert failure.http_status == 400

@@ -12,8 +12,9 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from parley.failure import Failure
-from parley.ir import ChatRequest, ChatResponse, Event, Usage
+from parley.failure import Failure, ParleyError
+from parley.framing import MAX_EVENT
+from parley.ir import ChatRequest, Event, Usage
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -22,13 +23,15 @@ class Reply(Struct, frozen=True, kw_only=True):
     """What an answer's encoder must know of the request: the model's name for want of a reported one,
     whether usage was asked for in the stream, a fallback id and time (Unix seconds), known field losses.
 
-    ``wire`` is the wire the answer comes from: a stream's extras and native words go out only to the same wire."""
+    ``wire`` is the wire the answer comes from: a stream's extras and native words go out only to the same wire.
+    ``asked`` is the caller's own request, for a wire whose answers repeat parts of it."""
 
     model: str
     id: str
     created: int
     include_usage: bool = False
     wire: str = ""
+    asked: bytes = b""
     extra: Mapping[str, Any] = {}
 
 
@@ -83,8 +86,24 @@ class Head(Struct, frozen=True, kw_only=True):
     stream: bool = False
 
 
+def unspoken(*_: Any) -> Any:
+    """Stands where a wire has no such role."""
+    raise ParleyError(Failure("not_implemented", "this operation cannot be translated from or to this provider"))
+
+
+class Demand(Struct, frozen=True):
+    """A member that a request must have: its JSON text begins with one of ``first``; ``kinds`` says so in words."""
+
+    name: str
+    first: bytes
+    kinds: str
+
+
 class Wire(Struct, frozen=True, kw_only=True):
     """One wire format in both roles. See the Protocols above for the stream objects.
+
+    A wire of an operation without canonical form (images, audio, ...) passes as it is or not at all: its
+    requests and answers are ``unspoken``, and only errors, glances and checks are its own.
 
     ``decode_request(body)`` pops what it knows from a plain dict, raises ``invalid_request`` naming the field.
     ``encode_request(request, options)``: ``options`` are the provider row's wire options (plain data).
@@ -99,22 +118,39 @@ class Wire(Struct, frozen=True, kw_only=True):
     request of this dialect with what ``measure`` makes of it; None where the dialect has no such operation.
     ``needs`` are headers that the provider insists on, added where neither caller nor operator gives them.
     ``weighty`` are top-level members on which the request's headers depend: to set one the request is rebuilt.
+    ``demands`` is the member no request can do without. ``stream_member`` (name, JSON text) asks for a stream.
+    ``free_form``: answers may be of any content type (audio, plain text) and pass as they come.
+    ``stream_type`` is the content type of its streams, ``lines``: they are one JSON object a line; ``beats``: comments
+    may stand between their events. ``placed``: the model's name is in the path, not in the body.
+    ``stream_default``: a request that does not say gets a stream. ``max_event`` bounds one event in bytes.
+
+    What requests and answers decode to is the canonical form of the operation: ChatRequest and ChatResponse for all
+    that make text, EmbedRequest, RerankRequest, ImageRequest and their responses for theirs.
     """
 
     name: str
-    decode_request: Callable[[dict[str, Any]], ChatRequest]
-    encode_response: Callable[[ChatResponse, Reply], bytes]
-    stream_encoder: Callable[[Reply], StreamEncoder]
     encode_error: Callable[[Failure, str], tuple[int, bytes]]
-    encode_request: Callable[[ChatRequest, Mapping[str, Any]], Encoded]
-    decode_response: Callable[[bytes], ChatResponse]
-    stream_decoder: Callable[[], StreamDecoder]
     decode_error: Callable[[int, Headers, bytes], Failure]
+    stream_encoder: Callable[[Reply], StreamEncoder]
     glance: Callable[[str, bytes], Mark]
     check_answer: Callable[[bytes], Usage | None]
-    terminator: bytes
-    rename: Mapping[str, str]
     known: frozenset[str]
+    decode_request: Callable[[dict[str, Any]], Any] = unspoken
+    encode_response: Callable[[Any, Reply], bytes] = unspoken
+    encode_request: Callable[[Any, Mapping[str, Any]], Encoded] = unspoken
+    decode_response: Callable[[bytes], Any] = unspoken
+    stream_decoder: Callable[[], StreamDecoder] = unspoken
+    terminator: bytes = b""
+    rename: Mapping[str, str] = {}
+    demands: Demand | None = None
+    stream_member: tuple[str, bytes] = ("stream", b"true")
+    free_form: bool = False
+    stream_type: bytes = b"text/event-stream"
+    lines: bool = False
+    beats: bool = True
+    placed: bool = False
+    stream_default: bool = False
+    max_event: int = MAX_EVENT
     count: Callable[[dict[str, Any], Callable[[ChatRequest], int]], bytes] | None = None
     needs: tuple[tuple[bytes, bytes], ...] = ()
     weighty: frozenset[str] = frozenset()
@@ -122,7 +158,33 @@ class Wire(Struct, frozen=True, kw_only=True):
 
 WIRES: dict[str, str] = {
     "openai_chat": "parley.wire.openai_chat:WIRE",
+    "openai_completions": "parley.wire.openai_completions:WIRE",
+    "openai_responses": "parley.wire.openai_responses:WIRE",
+    "openai_embeddings": "parley.wire.openai_media:EMBEDDINGS",
+    "openai_images": "parley.wire.openai_media:IMAGES",
+    "openai_speech": "parley.wire.openai_media:SPEECH",
+    "openai_transcriptions": "parley.wire.openai_media:TRANSCRIPTIONS",
+    "openai_moderations": "parley.wire.openai_media:MODERATIONS",
+    "rerank": "parley.wire.openai_media:RERANK",
     "anthropic": "parley.wire.anthropic:WIRE",
+}
+# The wire of each operation at a provider, by the wire that its row names (the one it speaks for chat).
+SPOKEN: dict[str, dict[str, str]] = {
+    "openai_chat": {
+        "chat": "openai_chat",
+        "completions": "openai_completions",
+        "responses": "openai_responses",
+        "embeddings": "openai_embeddings",
+        "image_generation": "openai_images",
+        "image_edit": "openai_images",
+        "image_variation": "openai_images",
+        "speech": "openai_speech",
+        "transcription": "openai_transcriptions",
+        "translation": "openai_transcriptions",
+        "moderation": "openai_moderations",
+        "rerank": "rerank",
+    },
+    "anthropic": {"chat": "anthropic", "count_tokens": "anthropic"},
 }
 
 

@@ -3,34 +3,152 @@
 Source: product contract section 5 ("a missing or doubled /v1 is tolerated").
 """
 
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection
+from typing import Final, TypeAlias
+from urllib.parse import unquote_to_bytes
 
-from msgspec import Struct
+from msgspec import Raw
 
-from parley.wire import Wire, load
+from parley.operations import OPERATIONS
+from parley.wire import SPOKEN, Wire, load, unspoken
+
+COUNT: Final = "count_tokens"
+# How a request says whether it wants a stream: by its path, or (empty) by a member.
+STREAM: Final = "stream"
+WHOLE: Final = "whole"
+_UNBUFFERED: Final = b"cache-control: no-cache\r\nx-accel-buffering: no\r\n"
+_GEMINI: Final = re.compile(rb"(?:/genai)?/(?:v1|v1beta|v1beta1|v1alpha)/(?:models|tunedModels)/(.+):([A-Za-z]+)")
+# dialect, operation, wire, how a stream is asked for.
+Row: TypeAlias = tuple[str, str, str, str]
 
 
-class Inlet(Struct, frozen=True):
-    """One operation of one dialect; ``number`` tells them apart at the least cost."""
+class Inlet:
+    """One operation of one dialect; ``number`` tells them apart at the least cost.
 
-    number: int
-    dialect: str
-    operation: str
-    wire: Wire
+    ``form``: requests are multipart. ``demanded`` is the member no request can do without ("" for none), whose JSON
+    text begins with one of ``first``. ``counts``: the operation only counts tokens. ``stateful``: requests refer to
+    earlier ones. ``placed``: the model is named in the path. ``streams``: whether one is wanted where no member says
+    so; ``fixed``: no member can. ``stream_head`` are the header lines of a stream. ``texts``: its bytes are mostly
+    words, from which tokens can be guessed. ``documented``: the published document says what a request may hold.
+    """
+
+    __slots__ = (
+        "beats",
+        "counts",
+        "demanded",
+        "dialect",
+        "documented",
+        "first",
+        "fixed",
+        "form",
+        "kinds",
+        "number",
+        "operation",
+        "placed",
+        "stateful",
+        "stream_head",
+        "stream_member",
+        "stream_value",
+        "streams",
+        "texts",
+        "wire",
+    )
+
+    def __init__(self, number: int, row: Row, wire: Wire) -> None:
+        dialect, operation, _, mode = row
+        self.number = number
+        self.dialect = dialect
+        self.operation = operation
+        self.wire = wire
+        self.beats = wire.beats
+        self.documented = dialect == "openai" and operation != COUNT
+        self.placed = wire.placed
+        self.fixed = mode != ""
+        self.streams = mode == STREAM or (not mode and wire.stream_default)
+        self.stream_head = b"content-type: %b\r\n%b" % (wire.stream_type, _UNBUFFERED)
+        self.counts = operation == COUNT
+        self.stateful = operation == "responses"
+        self.texts = wire.decode_response is not unspoken
+        self.form = operation in OPERATIONS and OPERATIONS[operation].form
+        demand = wire.demands
+        self.demanded = demand.name if demand is not None else ""
+        self.first = demand.first if demand is not None else b""
+        self.kinds = demand.kinds if demand is not None else ""
+        self.stream_member = wire.stream_member[0]
+        self.stream_value = Raw(wire.stream_member[1])
 
 
-def inlets() -> Mapping[bytes, Inlet]:
-    """Every path that takes a POST on the hot path."""
-    chat = Inlet(0, "openai", "chat", load("openai_chat"))
-    messages = Inlet(1, "anthropic", "chat", load("anthropic"))
-    count = Inlet(2, "anthropic", "count_tokens", messages.wire)
-    table: dict[bytes, Inlet] = {}
-    for prefix in openai_prefixes():
-        table[f"{prefix}/chat/completions".encode()] = chat
-    for prefix in ("/v1", "", "/v1/v1", "/anthropic/v1", "/anthropic", "/anthropic/v1/v1"):
-        table[f"{prefix}/messages".encode()] = messages
-        table[f"{prefix}/messages/count_tokens".encode()] = count
-    return table
+class Inlets:
+    """Every path that takes a POST on the hot path. A wire is imported when first asked for, chat at start."""
+
+    __slots__ = ("_made", "_rows", "known")
+
+    def __init__(self) -> None:
+        self._rows: dict[bytes, Row] = {}
+        self._made: dict[Row, Inlet] = {}
+        self.known: dict[bytes, Inlet] = {}
+        spoken = SPOKEN["openai_chat"]
+        for prefix in openai_prefixes():
+            for operation in OPERATIONS.values():
+                self._rows[f"{prefix}{operation.path}".encode()] = (
+                    "openai",
+                    operation.name,
+                    spoken[operation.name],
+                    "",
+                )
+            self._rows[f"{prefix}/responses/input_tokens".encode()] = ("openai", COUNT, "openai_responses", "")
+        for prefix in ("/v1", "", "/v1/v1", "/anthropic/v1", "/anthropic", "/anthropic/v1/v1"):
+            self._rows[f"{prefix}/messages".encode()] = ("anthropic", "chat", "anthropic", "")
+            self._rows[f"{prefix}/messages/count_tokens".encode()] = ("anthropic", COUNT, "anthropic", "")
+        self.find(b"/v1/chat/completions")
+        self.find(b"/v1/messages")
+
+    def find(self, path: bytes, query: bytes = b"") -> Inlet | None:
+        """The inlet at that path, None where there is none."""
+        found = self.known.get(path)
+        if found is not None:
+            return found
+        row = self._rows.get(path)
+        if row is not None:
+            found = self.known[path] = self._of(row)
+            return found
+        row = placed_row(path, query)
+        return None if row is None else self._of(row)
+
+    def _of(self, row: Row) -> Inlet:
+        made = self._made.get(row)
+        if made is None:
+            made = self._made[row] = Inlet(len(self._made), row, load(row[2]))
+        return made
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._rows or (isinstance(path, bytes) and placed_row(path, b"") is not None)
+
+    def wire_at(self, path: bytes) -> str:
+        """The name of the wire whose errors callers of that path read; "" where nothing is there."""
+        row = self._rows.get(path) or placed_row(path, b"")
+        return row[2] if row is not None else ""
+
+
+def placed_row(path: bytes, query: bytes) -> Row | None:
+    """The row of a path that names its model; None for every other."""
+    match = _GEMINI.fullmatch(path) if b":" in path else None
+    row = None if match is None else PLACED.get(match[2])
+    if row is not None and row[3] == STREAM and b"alt=sse" not in query.split(b"&"):
+        return (row[0], row[1], ARRAY, STREAM)
+    return row
+
+
+def placed_model(target: bytes) -> str:
+    """The model that a path names, "" where none; ``target`` may have a query."""
+    match = _GEMINI.fullmatch(target.partition(b"?")[0])
+    return "" if match is None else unquote_to_bytes(match[1]).decode("utf-8", "replace")
+
+
+# What stands behind the colon of a path that names its model.
+PLACED: Final[dict[bytes, Row]] = {}
+ARRAY: Final = ""
 
 
 def openai_prefixes() -> tuple[str, ...]:
@@ -51,20 +169,9 @@ def dialect_of(path: bytes, headers: Collection[str] = ()) -> str:
     return "openai_chat"
 
 
-# First path segments of operations that the dialect has and this server does not (yet) serve.
-_UNSERVED = frozenset(
-    (
-        "completions", "responses", "embeddings", "images", "audio", "moderations", "rerank", "files", "batches",
-        "uploads", "conversations", "realtime", "live", "videos", "voices", "assistants", "threads", "vector_stores",
-        "fine_tuning", "evals", "containers", "skills", "chatkit", "agents", "vaults", "decisions", "safety",
-        "webhooks", "content_provenance_checks", "organization", "projects",
-    )
-)  # fmt: skip
-
-
-def unserved(path: str) -> bool:
-    """Whether a path belongs to an operation of OpenAI's surface that is known and not implemented."""
+def below(path: str) -> str | None:
+    """A path as OpenAI writes it, without what stands in front of it here; None where it cannot be one."""
     for prefix in sorted(openai_prefixes(), key=len, reverse=True):
         if path.startswith(f"{prefix}/"):
-            return path[len(prefix) + 1 :].partition("/")[0] in _UNSERVED
-    return False
+            return path[len(prefix) :]
+    return None

@@ -12,7 +12,7 @@ blocks    content blocks, usage and stop reasons, which all of them share
 Source: provider contract section 2.
 """
 
-from parley.wire import Wire
+from parley.wire import Demand, Wire
 from parley.wire.anthropic.answer import decode_response, encode_response
 from parley.wire.anthropic.blocks import NAME
 from parley.wire.anthropic.decoder import MessageDecoder
@@ -46,6 +46,7 @@ WIRE = Wire(
         "stream": "stream",
     },
     known=KNOWN,
+    demands=Demand("messages", b"[", "a list"),
     count=count_tokens,
     # The version that takes every field this dialect ever had, for callers who do not say.
     # Newer versions of the API refuse these, so whoever sets one must choose the version too.

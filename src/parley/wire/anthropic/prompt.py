@@ -101,6 +101,14 @@ class _Prompt:
     def drop(self, *names: str) -> None:
         self.dropped += names
 
+    def turn(self, i: int) -> str:
+        """The caller's own path of a message."""
+        return self.request.messages[i].place or f"messages[{i}]"
+
+    def path(self, i: int, j: int) -> str:
+        """The path of a block in it."""
+        return f"{self.turn(i)}.content[{j}]"
+
     def keep(self, value: Json, extra: Extra, path: Callable[[], str]) -> Json:
         """``value`` with the extra members of its own wire; those of another wire are dropped."""
         if extra:
@@ -134,7 +142,7 @@ class _Prompt:
     def _instructions(self, i: int, message: Message) -> list[Json]:
         for j, block in enumerate(message.content):
             if not isinstance(block, Text | Refusal | Opaque):
-                raise invalid("system messages hold only text with this provider", f"messages[{i}].content[{j}]")
+                raise invalid("system messages hold only text with this provider", self.path(i, j))
         return self._blocks(i, message)
 
     def _add(self, turns: list[Json], i: int, message: Message) -> None:
@@ -157,9 +165,9 @@ class _Prompt:
 
     def _blocks(self, i: int, message: Message) -> list[Json]:
         if message.name is not None:
-            self.drop(f"messages[{i}].name")
+            self.drop(f"{self.turn(i)}.name")
         if message.extra and not self.same:
-            self.drop(*(f"messages[{i}].{key}" for key in message.extra))
+            self.drop(*(f"{self.turn(i)}.{key}" for key in message.extra))
         found = []
         for j, block in enumerate(message.content):
             value = _WRITERS[type(block)](self, block, i, j)
@@ -183,10 +191,6 @@ def _shortest(content: list[Json]) -> str | list[Json]:
 # --- blocks ------------------------------------------------------------------------------------
 
 
-def _path(i: int, j: int) -> str:
-    return f"messages[{i}].content[{j}]"
-
-
 def _text(prompt: _Prompt, block: Any, i: int, j: int) -> Json | None:
     if not block.text:
         return None
@@ -194,7 +198,7 @@ def _text(prompt: _Prompt, block: Any, i: int, j: int) -> Json | None:
     if not block.extra:
         return value
     prompt.classic |= prompt.same and prompt.role == "user" and bool(block.extra.get("citations"))
-    return prompt.keep(value, block.extra, lambda: _path(i, j))
+    return prompt.keep(value, block.extra, lambda: prompt.path(i, j))
 
 
 def _thinking(prompt: _Prompt, block: Any, i: int, j: int) -> Json | None:
@@ -202,16 +206,16 @@ def _thinking(prompt: _Prompt, block: Any, i: int, j: int) -> Json | None:
     if block.redacted is not None:
         value = {"type": "redacted_thinking", "data": block.redacted}
     elif unsigned:
-        prompt.drop(_path(i, j) if prompt.same else f"messages[{i}].reasoning_content")
+        prompt.drop(prompt.path(i, j) if prompt.same else f"{prompt.turn(i)}.reasoning_content")
         return None
     else:
         value = {"type": "thinking", "thinking": block.text, "signature": block.signature}
-    return prompt.keep(value, block.extra, lambda: _path(i, j))
+    return prompt.keep(value, block.extra, lambda: prompt.path(i, j))
 
 
 def _tool_call(prompt: _Prompt, block: Any, i: int, j: int) -> Json:
     value = {"type": "tool_use", "id": call_id(block.id), "name": block.name, "input": input_of(block.arguments)}
-    return prompt.keep(value, block.extra, lambda: _path(i, j))
+    return prompt.keep(value, block.extra, lambda: prompt.path(i, j))
 
 
 def _tool_result(prompt: _Prompt, block: Any, i: int, j: int) -> Json:
@@ -224,14 +228,14 @@ def _tool_result(prompt: _Prompt, block: Any, i: int, j: int) -> Json:
         value["content"] = _shortest(content)
     if block.is_error:
         value["is_error"] = True
-    return prompt.keep(value, block.extra, lambda: _path(i, j))
+    return prompt.keep(value, block.extra, lambda: prompt.path(i, j))
 
 
 def _opaque(prompt: _Prompt, block: Any, i: int, j: int) -> Json | None:
     if block.wire == NAME:
         found: Json = block.value
         return found
-    path = _path(i, j)
+    path = prompt.path(i, j)
     if prompt.role != "assistant":
         kind = block.value.get("type")
         raise invalid(f"{path}: this provider takes no content of type {kind!r}", path)
@@ -240,7 +244,7 @@ def _opaque(prompt: _Prompt, block: Any, i: int, j: int) -> Json | None:
 
 
 def _media(prompt: _Prompt, block: Any, i: int, j: int) -> Json:
-    path = _path(i, j)
+    path = prompt.path(i, j)
     if block.kind not in ("image", "document"):
         raise invalid(f"{path}: this provider takes no {block.kind}", path)
     value: Json = {"type": block.kind, "source": _source(prompt, block, path)}

@@ -9,7 +9,7 @@ glance    the verbatim path's look into answers
 error     errors, as every OpenAI endpoint shapes them
 """
 
-from parley.wire import Wire
+from parley.wire import Demand, Wire
 from parley.wire.openai_chat.answer import decode_response, encode_response
 from parley.wire.openai_chat.body import encode_request
 from parley.wire.openai_chat.chunks import DONE, ChatStreamEncoder
@@ -33,4 +33,5 @@ WIRE = Wire(
     terminator=DONE,
     rename={name: name for name in sorted(SCALARS)},
     known=KNOWN,
+    demands=Demand("messages", b"[", "a list"),
 )

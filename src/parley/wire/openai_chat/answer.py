@@ -10,11 +10,12 @@ from typing import Any
 from msgspec import json
 
 from parley.failure import ParleyError
-from parley.ir import Block, ChatResponse, Choice, Extra, Opaque, Refusal, Stop, Text, Thinking, ToolCall, Usage
+from parley.ir import Block, ChatResponse, Choice, Extra, Opaque, Refusal, Stop, Text, Thinking, ToolCall
 from parley.wire import Reply
 from parley.wire.openai_chat.body import is_custom_call, is_sealed, thinking_object
 from parley.wire.openai_chat.error import BAD_JSON, WIRE_NAME, stream_failure, told_error
-from parley.wire.openai_chat.glance import bad_response, read_usage
+from parley.wire.openai_error import bad_response
+from parley.wire.openai_usage import read_usage, usage_object
 
 STOPS: dict[str, Stop] = {
     "stop": "end",
@@ -291,22 +292,3 @@ def call_object(call: ToolCall | Opaque, same: bool) -> dict[str, Any]:
     extra = dict(call.extra)
     function.update(extra.pop("function", ()))
     return {"id": call.id, "type": "function", "function": function, **extra}
-
-
-def usage_object(usage: Usage, same: bool) -> dict[str, Any]:
-    """Tokens; the parts only where they are known."""
-    counts: dict[str, Any] = {
-        "prompt_tokens": usage.input,
-        "completion_tokens": usage.output,
-        "total_tokens": usage.input + usage.output,
-    }
-    extra = dict(usage.extra) if same else {}
-    given = {"cached_tokens": usage.cached, "cache_write_tokens": usage.cache_write}
-    for name, parts in (
-        ("prompt_tokens_details", given),
-        ("completion_tokens_details", {"reasoning_tokens": usage.reasoning}),
-    ):
-        known = {part: count for part, count in parts.items() if count is not None} | extra.pop(name, {})
-        if known:
-            counts[name] = known
-    return {**counts, **extra}

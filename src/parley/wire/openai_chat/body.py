@@ -3,9 +3,6 @@
 Members that another wire's caller sent and this wire cannot say are listed, never dropped in silence; what a
 message says and this wire cannot is refused by name. A path such as ``messages[2].cache_control`` counts in the
 caller's own list. What a tool showed beside words follows its results in a turn of the user.
-
-Reasoning without an effort of its own: disabled is "none", a budget below 4,096 tokens "low", below 16,384
-"medium", else "high"; enabled without a budget is "medium"; adaptive without a budget is what this wire does unasked.
 """
 
 from collections.abc import Mapping
@@ -32,6 +29,7 @@ from parley.ir import (
     ToolResult,
 )
 from parley.wire import Encoded
+from parley.wire.effort import effort_of
 from parley.wire.openai_chat.error import WIRE_NAME
 
 _SCALARS = (
@@ -48,7 +46,6 @@ _SCALARS = (
     "user",
 )
 _FORMATS = {"audio/mpeg": "mp3", "audio/x-wav": "wav", "audio/wave": "wav"}
-_CHEAP, _MODERATE = 4096, 16384
 _NAMELESS = "document.pdf"
 _FRAME = frozenset({"type", "media_type", "data", "content"})
 _WORDS = frozenset({"type", "text"})
@@ -107,17 +104,6 @@ def _format(output: OutputFormat) -> dict[str, Any]:
         if value is not None:
             schema[name] = value
     return {"type": "json_schema", "json_schema": schema}
-
-
-def effort_of(reasoning: Reasoning) -> str | None:
-    """The effort that says the same; None where there is nothing to say."""
-    if reasoning.effort is not None:
-        return reasoning.effort
-    if reasoning.mode == "disabled":
-        return "none"
-    if reasoning.budget is not None:
-        return "low" if reasoning.budget < _CHEAP else "medium" if reasoning.budget < _MODERATE else "high"
-    return "medium" if reasoning.mode == "enabled" else None
 
 
 class _Letter:
@@ -193,7 +179,7 @@ class _Letter:
         made: list[dict[str, Any]] = []
         for index, message in enumerate(messages):
             content = message.content
-            path = f"messages[{index - ahead}]" if index >= ahead else "system"
+            path = message.place or (f"messages[{index - ahead}]" if index >= ahead else "system")
             if self.shown and not any(isinstance(block, ToolResult) for block in content):
                 made.append(self.showing())
             if len(content) == 1 and type(content[0]) is Text and not content[0].extra:

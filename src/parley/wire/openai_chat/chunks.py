@@ -6,7 +6,6 @@ A thinking block that is signed or redacted is told whole, in ``thinking_blocks`
 from msgspec import json
 
 from parley.failure import Failure
-from parley.framing import sse
 from parley.ir import (
     Block,
     BlockStart,
@@ -23,9 +22,11 @@ from parley.ir import (
     ToolCall,
 )
 from parley.wire import Reply
-from parley.wire.openai_chat.answer import call_object, reason_of, usage_object
+from parley.wire.openai_chat.answer import call_object, reason_of
 from parley.wire.openai_chat.body import is_custom_call, is_sealed, thinking_object
-from parley.wire.openai_chat.error import WIRE_NAME, error_object
+from parley.wire.openai_chat.error import WIRE_NAME
+from parley.wire.openai_error import error_event
+from parley.wire.openai_usage import usage_object
 
 DONE = b"data: [DONE]\n\n"
 _OPEN = b',"finish_reason":null'
@@ -67,8 +68,7 @@ class ChatStreamEncoder:
 
     def fail(self, failure: Failure) -> bytes:
         """The error event; no terminator may follow it."""
-        status = 503 if failure.http_status == 529 else failure.http_status
-        return sse(_encode({"error": error_object(failure, status)}))
+        return error_event(failure)
 
     def _opening(self, start: Start) -> bytes:
         """What all chunks begin with, up to their choices."""

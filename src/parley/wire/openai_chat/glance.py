@@ -1,17 +1,17 @@
 """OpenAI chat completions as the verbatim path sees them: a look into an answer or an event, no more.
 
 Only the members that matter are decoded, by typed Structs; everything else is skipped.
-Also the usage object, which both this look and the full decoder read.
 """
 
 from typing import Any, Final
 
 from msgspec import Raw, Struct, ValidationError, json
 
-from parley.failure import Failure, ParleyError
+from parley.failure import ParleyError
 from parley.ir import Usage
 from parley.wire import Mark
-from parley.wire.openai_chat.error import BAD_JSON, stream_failure, told_error
+from parley.wire.openai_error import BAD_JSON, bad_event, bad_response, stream_failure, told_error
+from parley.wire.openai_usage import Counts, counted
 
 _NOTHING: Final = Mark()
 _CONTENT: Final = Mark(content=True)
@@ -36,25 +36,9 @@ class _Choice(Struct):
     finish_reason: Any = None
 
 
-class _Input(Struct, gc=False):
-    cached_tokens: float | int | None = None
-    cache_write_tokens: float | int | None = None
-
-
-class _Output(Struct, gc=False):
-    reasoning_tokens: float | int | None = None
-
-
-class _Usage(Struct, gc=False):
-    prompt_tokens: float | int | None = None
-    completion_tokens: float | int | None = None
-    prompt_tokens_details: _Input | None = None
-    completion_tokens_details: _Output | None = None
-
-
 class _Chunk(Struct):
     choices: list[_Choice] | None = None
-    usage: _Usage | None = None
+    usage: Counts | None = None
     error: Any = None
 
 
@@ -64,7 +48,7 @@ class _Bare(Struct, gc=False):
 
 
 class _Answer(_Bare, gc=False):
-    usage: _Usage | None = None
+    usage: Counts | None = None
 
 
 _chunk: Final = json.Decoder(_Chunk).decode
@@ -93,7 +77,7 @@ def glance(event: str, data: bytes) -> Mark:
         finished = finished or bool(choice.finish_reason)
     used = chunk.usage
     if finished or used is not None:
-        usage = None if used is None else _counted(used)
+        usage = None if used is None else counted(used)
         return Mark(content=content, finished=finished, usage=usage)
     return _CONTENT if content else _NOTHING
 
@@ -120,28 +104,6 @@ def _speaks(delta: _Delta | None) -> bool:
     return any(part is not _ABSENT and bytes(part) not in _EMPTY for part in rare)
 
 
-def _counted(usage: _Usage) -> Usage:
-    """The numbers alone, which is all that a meter needs."""
-    cached = written = reasoning = None
-    asked, made = usage.prompt_tokens_details, usage.completion_tokens_details
-    if asked is not None:
-        cached, written = asked.cached_tokens, asked.cache_write_tokens
-    if made is not None:
-        reasoning = made.reasoning_tokens
-    return Usage(
-        _whole(usage.prompt_tokens) or 0,
-        _whole(usage.completion_tokens) or 0,
-        _whole(cached),
-        _whole(written),
-        _whole(reasoning),
-    )
-
-
-def _whole(count: float | int | None) -> int | None:
-    """Some providers write floats."""
-    return count if count is None or isinstance(count, int) else int(count)
-
-
 def check_answer(body: bytes) -> Usage | None:
     """The usage of a whole 200 answer, None where it tells none that can be read.
 
@@ -157,7 +119,7 @@ def check_answer(body: bytes) -> Usage | None:
     if answer.error or not bytes(answer.choices).startswith(b"["):
         _shaped(answer, body)
     usage = answer.usage
-    return None if usage is None else _counted(usage)
+    return None if usage is None else counted(usage)
 
 
 def _shaped(answer: _Bare, body: bytes) -> None:
@@ -178,42 +140,3 @@ def _plain(body: bytes) -> _Bare:
         raise bad_response("bad_shape", "the provider's answer is not an object") from None
     except BAD_JSON:
         raise bad_response("bad_json", "the provider's answer is not JSON") from None
-
-
-def read_usage(value: dict[str, Any]) -> Usage:
-    """Usage from its object, which is used up: what has no member of its own stays in ``extra``.
-
-    A total that is just the sum is not kept.
-    """
-    prompt, output = _count(value, "prompt_tokens") or 0, _count(value, "completion_tokens") or 0
-    if value.get("total_tokens") == prompt + output:
-        del value["total_tokens"]
-    cached, written = _details(value, "prompt_tokens_details", ("cached_tokens", "cache_write_tokens"))
-    (reasoning,) = _details(value, "completion_tokens_details", ("reasoning_tokens",))
-    return Usage(prompt, output, cached, written, reasoning, extra=value)
-
-
-def _details(value: dict[str, Any], name: str, parts: tuple[str, ...]) -> list[int | None]:
-    inner = value.get(name)
-    if not isinstance(inner, dict):
-        value.pop(name, None)
-        return [None] * len(parts)
-    counts = [_count(inner, part) for part in parts]
-    if not inner:
-        del value[name]
-    return counts
-
-
-def _count(value: dict[str, Any], name: str) -> int | None:
-    found = value.pop(name, None)
-    return _whole(found) if isinstance(found, int | float) else None
-
-
-def bad_response(detail: str, message: str) -> ParleyError:
-    """The error for an answer that is not this wire's."""
-    return ParleyError(Failure("upstream_bad_response", message, detail=detail))
-
-
-def bad_event() -> ParleyError:
-    """The error for an event that is not JSON, not UTF-8 or no chunk."""
-    return bad_response("bad_event", "the provider sent an event that is not a chunk of an answer")

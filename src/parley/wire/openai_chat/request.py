@@ -26,6 +26,7 @@ from parley.ir import (
     ToolChoice,
     ToolResult,
 )
+from parley.wire.data_url import split_data_url
 from parley.wire.fields import Scalar, check, each, missing, nested, optional, required, wrong
 from parley.wire.openai_chat.error import WIRE_NAME
 
@@ -312,16 +313,6 @@ def _file(value: dict[str, Any]) -> Block:
 
 
 _MEDIA = {"image_url": _image, "input_audio": _audio, "file": _file}
-
-
-def split_data_url(url: str) -> tuple[str | None, str | None]:
-    """Media type and base64 text of a ``data:`` URL (RFC 2397); data None where it is another kind of URL."""
-    if not url.startswith("data:"):
-        return None, None
-    head, comma, data = url.partition(",")
-    if not comma or not head.endswith(";base64"):
-        return None, None
-    return head[5:-7] or None, data
 
 
 def _tools(body: dict[str, Any]) -> tuple[Tool | Opaque, ...]:

@@ -6,7 +6,7 @@ call where its choice finishes. Providers differ: see the members of Voice and C
 
 from typing import Any
 
-from msgspec import DecodeError, json
+from msgspec import json
 
 from parley.failure import Failure, ParleyError
 from parley.framing import Frame, SseReader
@@ -28,6 +28,7 @@ from parley.ir import (
     ToolCall,
     Usage,
 )
+from parley.jsontext import is_whole
 from parley.wire.openai_chat.answer import (
     CallIds,
     arguments_text,
@@ -38,7 +39,8 @@ from parley.wire.openai_chat.answer import (
     thinking_of,
 )
 from parley.wire.openai_chat.error import BAD_JSON, WIRE_NAME, stream_failure, told_error
-from parley.wire.openai_chat.glance import bad_event, bad_response, read_usage
+from parley.wire.openai_error import bad_event, bad_response
+from parley.wire.openai_usage import read_usage
 
 _LEGACY = -1
 _SHELLS: dict[DeltaKind, type[Text] | type[Thinking] | type[Refusal]] = {
@@ -72,17 +74,6 @@ class Call:
             return False
         arguments = "".join(self.parts)
         return bool(name != self.name or (arguments and is_whole(arguments)))
-
-
-def is_whole(arguments: str) -> bool:
-    """Whether the JSON text was not cut. Text that is wrong in other ways is the model's own and stays."""
-    try:
-        _decode(arguments)
-    except DecodeError as error:
-        return "truncated" not in str(error) or not arguments
-    except (UnicodeError, RecursionError):
-        return True
-    return True
 
 
 class Voice:
