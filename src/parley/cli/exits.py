@@ -28,6 +28,7 @@ _CODES = {
     "upstream_tls": Code.UNREACHABLE,
     "no_upstream": Code.UPSTREAM,
     "overloaded": Code.UPSTREAM,
+    "model_loading": Code.UPSTREAM,
 }
 
 

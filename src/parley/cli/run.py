@@ -27,7 +27,8 @@ def run(model: str, prompt: str | None, system: str | None, url: str | None, as_
     """Ask MODEL once and print its answer as it comes.
 
     PROMPT is read from stdin where it is missing or "-". MODEL is a name that the configuration gives,
-    or PROVIDER/MODEL; "echo" is always there. PARLEY_API_KEY is sent as the key to the gateway at --url.
+    PROVIDER/MODEL, or a GGUF file to run on this machine; "echo" is always there. PARLEY_API_KEY is sent as the key
+    to the gateway at --url.
     """
     body = request(model, prompt if prompt not in HERE else _stdin(), system, stream=not as_json)
     if url is not None:
@@ -62,15 +63,18 @@ def _in_process(source: Source, model: str, body: bytes, as_json: bool) -> None:
     import asyncio
 
     from parley.cli.source import settings_for
+    from parley.cli.weights import is_weights, settings_of
 
-    asyncio.run(_ask(settings_for(source, model), body, as_json))
+    settings = settings_of(model) if is_weights(model) else settings_for(source, model)
+    asyncio.run(_ask(settings, body, as_json))
 
 
 async def _ask(settings: "Settings", body: bytes, as_json: bool) -> None:
     from parley.cli.answer import listener
+    from parley.cli.weights import tell
     from parley.serve.inprocess import ask
 
-    reply = await ask(settings, PATH.encode(), body)
+    reply = await ask(settings, PATH.encode(), body, tell)
     kind = next((value for name, value in reply.headers if name.lower() == b"content-type"), b"")
     answer = listener(reply.status, kind.decode("latin-1"), as_json)
     async for data in reply.chunks:

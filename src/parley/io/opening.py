@@ -16,12 +16,14 @@ from parley.failure import Failure
 from parley.ports import Call, Destination
 
 Message = tuple[bytes | memoryview, ...]
+_UNIX: Final = "unix://"
 _JOIN_BELOW: Final = 64 * 1024
 _REMEMBERED: Final = 4096
 
 
 class Address(NamedTuple):
-    """Where an origin's connections go: the peer, TLS or not, and the proxy in between, if any."""
+    """Where an origin's connections go: the peer, TLS or not, and the proxy in between, if any. A host that begins
+    with a slash is a Unix socket."""
 
     host: str
     port: int
@@ -88,7 +90,9 @@ class Opener:
 
     async def _connect(self, address: Address, protocol: Any) -> None:
         context = self._tls() if address.tls else None
-        if address.proxy is None:
+        if address.host.startswith("/"):
+            await self._loop.create_unix_connection(lambda: protocol, address.host)
+        elif address.proxy is None:
             name = address.host if address.tls else None
             await self._loop.create_connection(
                 lambda: protocol, address.host, address.port, ssl=context, server_hostname=name
@@ -120,6 +124,8 @@ class Opener:
         return address
 
     def _resolve(self, origin: str) -> Address:
+        if origin.startswith(_UNIX):
+            return Address(origin.removeprefix(_UNIX), 0, False, b"localhost", None)
         url = urlsplit(origin)
         host, tls = url.hostname or "", url.scheme == "https"
         port = url.port or (443 if tls else 80)

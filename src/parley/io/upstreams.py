@@ -8,9 +8,16 @@ from parley.settings import Settings
 
 
 def upstreams(
-    settings: Settings, loop: asyncio.AbstractEventLoop, on_stale: Callable[[str], None] = lambda origin: None
+    settings: Settings,
+    loop: asyncio.AbstractEventLoop,
+    on_stale: Callable[[str], None] = lambda origin: None,
+    write: Callable[[bytes], None] = lambda line: None,
+    patience: float | None = None,
 ) -> dict[str, Upstream]:
-    """By transport name as in ``Provider.transport``; libraries are imported only where one is named."""
+    """By transport name as in ``Provider.transport``; libraries are imported only where one is named.
+
+    ``write`` takes log lines. ``patience``: seconds that requests wait for a model of this machine to load.
+    """
     from parley.io.echo import Echo
     from parley.io.opening import Opener
     from parley.io.pool import Pool
@@ -20,4 +27,9 @@ def upstreams(
         from parley.io.library import LibraryUpstream
 
         made["aiohttp"] = LibraryUpstream(loop)
+    local = [provider for provider in settings.providers.values() if provider.transport == "local"]
+    if local:
+        from parley.io.local.upstream import PATIENCE, LocalUpstream
+
+        made["local"] = LocalUpstream(loop, local, made["native"], write, PATIENCE if patience is None else patience)
     return made

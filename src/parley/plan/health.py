@@ -15,12 +15,14 @@ HALF_OPEN: Final = 2
 FAILED_PACE = 10.0  # seconds a failed try counts as, so that failing at once is not "fastest"
 PARKED_MODELS = 16  # per lane: names come from callers, so their number must not
 _NEWEST = 0.3  # share of the newest sample in a moving average
-SPOKEN: Final = frozenset({"upstream_rejected", "upstream_rate_limited", "upstream_auth"})  # refused by a live endpoint
+# Refused by a live endpoint, or by an engine of this machine that keeps its own time.
+SPOKEN: Final = frozenset({"upstream_rejected", "upstream_rate_limited", "upstream_auth", "model_loading"})
+OWN_TIME: Final = "engine_down"
 
 
 def counts(failure: Failure) -> bool:
     """Whether a breaker counts this: the endpoint's own fault, so neither the caller's, nor a key's, nor a limit's."""
-    return failure.code.retry == "transient" and failure.kind not in SPOKEN
+    return failure.code.retry == "transient" and failure.kind not in SPOKEN and failure.detail != OWN_TIME
 
 
 class Gauge:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from math import inf
 
 from parley.failure import Failure
+from parley.plan.health import OWN_TIME
 from parley.plan.place import Place, Seat, Site, Token
 from parley.settings import Provider, Target
 
@@ -55,7 +56,8 @@ class Trail:
         index, _, _, place, seat = way
         self.places.add(place)
         self.targets.add(index)
-        _AFTER.get(failure.kind, _rest_here)(self, index, seat, ready)
+        after = _AFTER.get(failure.detail) or _AFTER.get(failure.kind, _rest_here)
+        after(self, index, seat, ready)
 
     def fresh(self, site: Site) -> bool:
         """Whether a try at ``site`` needs a new connection: the last one died with its own there."""
@@ -106,6 +108,8 @@ _AFTER: dict[str, Callable[[Trail, int, Seat, float], None]] = {
     "upstream_redirect": _bar_endpoint,
     "upstream_bad_response": _bar_endpoint,
     "upstream_timeout": _bar_endpoint_for_target,
+    "model_loading": _bar_endpoint_for_target,
+    OWN_TIME: _bar_endpoint_for_target,
     "upstream_auth": _bar_key,
     "upstream_unreachable": _rest_endpoint,
     "upstream_closed": _once_more,

@@ -92,5 +92,5 @@ def _first(entry: tuple[float, *tuple[object, ...]]) -> float:
 
 
 def _names(ways: Sequence[Way]) -> str:
-    names = list(dict.fromkeys(way[2].name for way in ways))
+    names = list(dict.fromkeys(way[2].label for way in ways))
     return f"provider {names[0]}" if len(names) == 1 else f"each of the providers {', '.join(names)}"
