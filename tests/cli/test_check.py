@@ -60,10 +60,37 @@ def test_no_file_at_all_is_no_problem(folder, capsys):
     assert capsys.readouterr().err == "no configuration file: no problems, 1 provider, 1 registration\n"
 
 
-@pytest.mark.parametrize("name", ["missing.yaml", "."])
-def test_a_file_that_cannot_be_read(folder, capsys, name):
+@pytest.mark.parametrize(("name", "words"), [("missing.yaml", "cannot read it"), (".", "no .yaml or .yml file")])
+def test_a_file_that_cannot_be_read(folder, capsys, name, words):
     assert outcome(["check", name]) == 2
-    assert "cannot read it" in capsys.readouterr().out
+    assert words in capsys.readouterr().out
+
+
+def test_included_files_and_missing_weights_count(folder, capsys):
+    (folder / "parley.yaml").write_text("include: models\nmodels: [{model: a, settings: {model: none.gguf}}]\n")
+    (folder / "models").mkdir()
+    (folder / "models" / "bad.yaml").write_text("registration: {modle: b}\n")
+    (folder / "models" / "good.yaml").write_text("models: [{model: c, targets: [echo/echo]}]\n")
+    assert outcome(["check"]) == 2
+    out, err = capsys.readouterr()
+    assert "models/bad.yaml:1:16: unknown key" in out
+    assert "none.gguf: there is no such file" in out
+    assert err == "parley.yaml: 2 problems\n"
+    assert outcome(["check", "--json"]) == 2
+    told = json.loads(capsys.readouterr().out)
+    assert (told["ok"], told["problems"]) == (False, [])
+    assert [one["file"] for one in told["rejected"]] == ["models/bad.yaml"]
+    assert [one["file"] for one in told["absent"]] == ["parley.yaml"]
+    assert outcome(["models"]) == 0
+    out, err = capsys.readouterr()
+    assert [line.split()[0] for line in out.splitlines()[1:]] == ["a", "c", "echo"]
+    assert "Left out because of these problems: models/bad.yaml." in err
+
+
+def test_a_folder_of_registrations(folder, capsys):
+    (folder / "a.yaml").write_text("models: [{model: c, targets: [echo/echo]}]\n")
+    assert outcome(["check", "."]) == 0
+    assert capsys.readouterr().err == ".: no problems, 1 provider, 2 registrations\n"
 
 
 def test_two_files_are_one_too_many(folder, capsys):

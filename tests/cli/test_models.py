@@ -1,6 +1,7 @@
 """``parley models``: what can be asked for and what answers it."""
 
 import json
+import re
 
 import pytest
 
@@ -16,32 +17,70 @@ models:
 """
 
 
+def table(out):
+    return [re.split(r"  +", line) for line in out.splitlines()]
+
+
 def test_what_answers_in_the_order_of_the_file(folder, capsys):
     (folder / "parley.yaml").write_text(CONFIG)
     assert outcome(["models"]) == 0
     out, err = capsys.readouterr()
-    assert [line.split(None, 2) for line in out.splitlines()] == [
-        ["ENDPOINT", "MODEL", "ANSWERED BY"],
-        ["chat", "fast", "mine/big, then echo/echo (fallback)"],
-        ["chat", "mixed", "mine/a x3, mine/b x1 (weighted)"],
-        ["chat", "echo", "echo/echo"],
-        ["chat", "mine/*", "mine/*"],
+    lines = table(out)
+    assert lines[0] == ["MODEL", "ANSWERED BY", "ENDPOINTS"]
+    assert [line[:2] for line in lines[1:]] == [
+        ["fast", "mine/big, then echo/echo (fallback)"],
+        ["mixed", "mine/a x3, mine/b x1 (weighted)"],
+        ["echo", "echo/echo"],
+        ["mine/*", "mine/*"],
     ]
+    assert lines[2][2] == "chat"
+    assert lines[4][2].startswith("chat, completions, responses")
     assert err == ""
+
+
+def test_what_a_provider_offers_and_what_becomes_chat(folder, capsys):
+    (folder / "parley.yaml").write_text("""\
+providers:
+  mine: {type: anthropic, base_url: "http://127.0.0.1:9/v1"}
+models:
+  - {model: m, targets: [mine/a]}
+  - {model: m, endpoint: responses, targets: [mine/b]}
+""")
+    assert outcome(["models"]) == 0
+    assert table(capsys.readouterr().out)[1:3] == [
+        ["m", "mine/a", "chat, completions"],
+        ["m", "mine/b", "responses"],
+    ]
+
+
+def test_models_of_this_machine(folder, capsys):
+    (folder / "parley.yaml").write_text("models: [{model: m, settings: {model: sub/w.gguf, embeddings: true}}]\n")
+    assert outcome(["models"]) == 0
+    out, err = capsys.readouterr()
+    assert table(out)[1] == ["m", "local/m (w.gguf)", "chat, completions, responses, embeddings"]
+    assert "w.gguf: there is no such file" in err
+    assert "local#" not in out + err
+    assert outcome(["models", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told[0]["engine"] == str(folder / "sub" / "w.gguf")
+    assert (told[0]["endpoint"], told[0]["targets"]) == ("chat", ["local/m"])
 
 
 def test_json_for_programs(folder, capsys):
     (folder / "my.yaml").write_text(CONFIG)
     assert outcome(["models", "--config", "my.yaml", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert [one["model"] for one in told] == ["fast", "mixed", "echo", "mine/*"]
-    assert told[1] == {
-        "endpoint": "chat",
-        "model": "mixed",
-        "strategy": "weighted",
-        "targets": ["mine/a", "mine/b"],
-        "weights": [3, 1],
-    }
+    assert list(dict.fromkeys(one["model"] for one in told)) == ["fast", "mixed", "echo", "mine/*"]
+    assert [one for one in told if one["model"] == "mixed"] == [
+        {
+            "endpoint": "chat",
+            "model": "mixed",
+            "strategy": "weighted",
+            "targets": ["mine/a", "mine/b"],
+            "weights": [3, 1],
+            "engine": None,
+        }
+    ]
 
 
 def test_a_key_in_the_environment_makes_a_provider(folder, capsys, monkeypatch):
@@ -75,10 +114,10 @@ def test_model_servers_of_this_machine_are_found(folder, gateway, capsys, monkey
     monkeypatch.setattr("parley.config.discover.usual_ports", lambda: (("vllm", int(there.url.rpartition(":")[2])),))
     assert outcome(["models"]) == 0
     out, _ = capsys.readouterr()
-    assert [line.split()[1] for line in out.splitlines()[1:]] == ["echo", "vllm/tiny", "vllm/odd\u241b[31m"]
+    assert [line.split()[0] for line in out.splitlines()[1:]] == ["echo", "vllm/tiny", "vllm/odd\u241b[31m"]
     monkeypatch.setenv("VLLM_BASE_URL", "http://127.0.0.1:9")
     assert outcome(["models"]) == 0
-    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()[1:]] == ["echo", "vllm/*"]
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]] == ["echo", "vllm/*"]
     monkeypatch.delenv("VLLM_BASE_URL")
     (folder / "parley.yaml").write_text("models: []\n")
     assert outcome(["models"]) == 0

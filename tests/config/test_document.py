@@ -76,7 +76,6 @@ def test_anchors_aliases_and_merges() -> None:
         ("a: *nobody", 1, 4, "undefined alias"),
         ("a: [1, 2", 1, 9, "not valid YAML"),
         ("a:\n\t- x", 2, 1, "not valid YAML"),
-        ("a: 1\n---\nb: 2\n", 2, 1, "a second document"),
         ("é: 1\nb: é\ud800", 2, 5, "a character that YAML does not allow"),
         ("é: é \x07", 1, 6, "a character that YAML does not allow"),
         ("a: \x07", 1, 4, "a character that YAML does not allow"),

@@ -50,7 +50,7 @@ def test_registrations() -> None:
     fast = settings.registrations["chat", "fast"]
     assert fast.targets == (Target("openai", "gpt-4o-mini"), Target("claude", "claude-haiku-4-5", 2))
     assert fast.strategy == "weighted"
-    assert fast.defaults == {"temperature": 0.2, "stop": [], "seed": None}
+    assert fast.defaults == {"temperature": 0.2, "stop": []}
     assert fast.overrides == {"max_tokens": 1000}
     assert fast.retries == Retries(5, frozenset({"408", "5xx"}))
     assert fast.unknown_fields == "strict"
@@ -204,7 +204,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     binary.write_bytes(b"listen: x\n\xff")
     for path, line, words in (
         (tmp_path / "none.yaml", 0, "cannot read"),
-        (tmp_path, 0, "cannot read"),
+        (tmp_path / "b.yaml" / "c", 0, "cannot read"),
         (binary, 2, "UTF-8"),
     ):
         loaded = load(path, {})

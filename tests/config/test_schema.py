@@ -11,8 +11,9 @@ from jsonschema import Draft202012Validator
 
 from config.sample import FULL, written
 from parley import vendors
-from parley.config import OPERATION_IDS, load_text, operation_of, schema
+from parley.config import load_text, operation_of, schema
 from parley.config.edge import PENDING
+from parley.operations import OPERATIONS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "configuration.md").read_text("utf-8")
@@ -50,11 +51,22 @@ models:
     endpoint: "${ENDPOINT:-chat}"
     targets: ["${TARGET:-openai/a}", {to: "openai/${NAME:-b}", weight: "${N:-5}"}]
     strategy: env.STRATEGY
-    defaults: {temperature: "${T:-1}"}
+    defaults: {temperature: ${T:-1}}
     retries: {attempts: "file:count.txt", on: ["${STATUS:-429}", os.environ/CONNECT]}
     unknown_fields: "${UNKNOWN:-drop}"
     share: "${SHARE:-false}"
     cache: {responses: "${CACHE:-off}"}
+  - model: here
+    settings:
+      model: "${WEIGHTS:-w.gguf}"
+      threads: "${N:-5}"
+      gpu_layers: "${LAYERS:-all}"
+      mmap: "${MMAP:-false}"
+      idle: "${TIME:-5s}"
+      memory: "${SIZE:-1MB}"
+      lora: {path: "${ADAPTER:-a}", scale: "${SCALE:-0.5}"}
+  - {model: other, alias: "${ALIAS:-here}"}
+conversations: {retention: "${KEPT:-2d}"}
 auth: {required: "${REQUIRED:-false}", admin_key: "${ADMIN:-}"}
 limits:
   body: "${SIZE:-1MB}"
@@ -94,6 +106,11 @@ def test_every_scalar_may_come_from_a_variable_or_a_file(tmp_path: Path) -> None
     provider, registration = loaded.settings.providers["openai"], loaded.settings.registrations["chat", "fast"]
     assert (provider.max_concurrency, provider.timeouts.first_byte, provider.timeouts.total) == (5, 5.0, 240.0)
     assert (registration.retries.attempts, registration.targets[1].weight) == (2, 5)
+    engine = loaded.settings.providers["local#*/here"].engine
+    assert engine is not None
+    assert (engine.threads, engine.gpu_layers, engine.mmap, engine.idle) == (5, 999, False, 5.0)
+    assert (engine.memory, engine.lora[0][1]) == (10**6, 0.5)
+    assert (loaded.settings.retention, loaded.settings.store) == (2 * 86400.0, "sqlite:///a")
     assert (loaded.settings.limits.upload, loaded.settings.log_requests) == (5 * 2**20, True)
 
 
@@ -125,6 +142,12 @@ def provider(rest: str) -> str:
         model("targets: [echo/a], endpoint: CreateChatCompletion"), model("targets: [echo/a], endpoint: '*'"),
         model("targets: [echo/a], endpoint: null, settings: {}, share: false"),
         model("targets: [echo/a], retries: {attempts: '1', on: [400, '599', 5xx, connect]}"),
+        model("settings: {model: w, threads: '4', gpu_layers: all, idle: 5m, mmap: 'true', memory: 1GB}"),
+        model("settings: {model: w, threads: ~, mmlock: ~, lora: [a, {path: b, scale: 0.5}], gpu_layers: 0}"),
+        model("alias: echo"), "conversations: {retention: 1d}", "conversations: {}", "store: sqlite:////a/b.db",
+        model("targets: [echo/a], defaults: {x-localai-extensions: {top_k: 1}}, overrides: {x-parley-extensions: ~}"),
+        "registration: {model: m, endpoint: CreateCompletion}\nlocal_paths: {model: w}\nrequest_defaults: {n: 1}",
+        "registration: {model: m}\nlocal_settings: {model: w}\nlocal_paths: {}",
         provider("max_concurrency: null"), provider("max_concurrency: '3'"), provider("base_url: null, endpoints: ['HTTP://h/a@b']"),
     ],
 )  # fmt: skip
@@ -143,13 +166,25 @@ def test_schema_and_check_accept(text: str) -> None:
         "limits: {body: many}", "limits: {body: 1.5}", "limits: {body: 0}", "limits: {body: 0.0MB}",
         "limits: {body: true}", "limits: {streams: 0}", "limits: {streams: '0'}", "limits: {connections: '0x5'}",
         "limits: {header_time: 0s}", "limits: {header_time: 5 S}", "limits: {header_time: '$${A}'}",
-        "models: [{}]", "models: [{model: a}]", "models: [{targets: [echo/a]}]",
+        "models: [{}]", "models: [{targets: [echo/a]}]",
         "models: [{model: '', targets: [echo/a]}]",
         model("targets: []"), model("targets: [nope]"), model("targets: [echo/]"), model("targets: ['echo/a b']"),
         model("targets: [{to: echo/a, weight: 0}]"), model("targets: [{to: echo/a, weight: '05'}]"),
-        model("targets: [{to: echo/a, weight: 1.5}]"), model("targets: [{weight: 1}]"), model("settings: {a: 1}"),
+        model("targets: [{to: echo/a, weight: 1.5}]"), model("targets: [{weight: 1}]"),
+        model("settings: {a: 1}"),
+        model("settings: {model: w, threads: 0}"),
+        model("settings: {model: w, gpu_layers: few}"), model("settings: {model: w, idle: 0s}"),
+        model("settings: {model: w, mmap: 'yes'}"), model("settings: {model: w, memory: big}"),
+        model("settings: {model: w, lora: {scale: 1}}"), model("settings: {model: ' '}"),
+        model("targets: [echo/a], defaults: {x-parley-extensions: {topk: 1}}"),
+        model("targets: [echo/a], overrides: {x-localai-extensions: []}"),
+        "include: {a: b}", "include: ['']", "store: 'sqlite:a'", "conversations: {retention: 0}",
+        "conversations: {a: 1}",
+        "registration: {}", "registration: {model: ''}", "registration: {model: m}\nlocal_settings: {modle: a}",
+        "registration: {model: m}\nlocal_settings: {model: w}\nlisten: a:1", "registration: {endpoint: x, model: m}",
+        "registration: {model: m}\nlocal_settings: {model: w}\nrequest_defaults: {stream: true}",
         model("targets: [echo/a], share: true"), model("targets: [echo/a], strategy: falback"),
-        model("targets: [echo/a], endpoint: embeddings"), model("targets: [echo/a], defaults: {model: b}"),
+        model("targets: [echo/a], endpoint: embedding"), model("targets: [echo/a], defaults: {model: b}"),
         model("targets: [echo/a], retries: {on: [399]}"), model("targets: [echo/a], retries: {on: 5xx}"),
         model("targets: [echo/a], retries: {on: ['600']}"), model("targets: [echo/a], retries: {attempts: 0}"),
         provider("balance: x"), provider("endpoints: []"), provider("endpoints: [ftp://h]"), provider("transport: tcp"),
@@ -212,6 +247,6 @@ def test_names_of_operations(name: str, operation: str | None) -> None:
 
 
 def test_every_operation_has_an_id() -> None:
-    assert len(set(OPERATION_IDS.values())) == len(OPERATION_IDS) == 12
-    for operation, known in OPERATION_IDS.items():
-        assert operation_of(known) == operation_of(known[0].upper() + known[1:]) == operation
+    assert len({operation.id for operation in OPERATIONS.values()}) == len(OPERATIONS) == 12
+    for name, operation in OPERATIONS.items():
+        assert operation_of(operation.id) == operation_of(operation.id[0].upper() + operation.id[1:]) == name

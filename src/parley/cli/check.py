@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 def check(source: Source, as_json: bool, schema: bool, live: bool) -> None:
     """Check CONFIG without serving it.
 
-    Every problem is printed with file, line and column, the line itself, and the way out.
+    Every problem is printed with file, line and column, the line itself, and the way out: those that stop the start,
+    those for which an included file is left out, and files that a model needs and that are not there.
     Ends with 2 where there is any; with --live, 6 where a provider cannot be reached, 4 where it refuses the key.
     """
     from parley.cli.source import find
@@ -32,7 +33,7 @@ def check(source: Source, as_json: bool, schema: bool, live: bool) -> None:
         _schema()
         return
     found = find(source)
-    probes = _probe(found) if live and not found.problems else []
+    probes = _probe(found) if live and not found.told else []
     if as_json:
         click.echo(json.dumps(report(found, probes), ensure_ascii=False, indent=2))
     else:
@@ -46,6 +47,8 @@ def report(found: "Found", probes: list["Probe"]) -> dict[str, Any]:
         "file": str(found.path) if found.path else None,
         "ok": _code(found, probes) == Code.OK,
         "problems": [_problem(one) for one in found.problems],
+        "rejected": [_problem(one) for one in found.rejected],
+        "absent": [_problem(one) for one in found.absent],
         "providers": [_answer(one) for one in probes],
     }
 
@@ -62,25 +65,26 @@ def _probe(found: "Found") -> list["Probe"]:
     settings = found.settings
     used = {target.provider for one in settings.registrations.values() for target in one.targets}
     asked = used if found.path else set(settings.providers)
-    return probe(one for name, one in settings.providers.items() if name in asked and one.transport != "echo")
+    here = ("echo", "local")
+    return probe(one for name, one in settings.providers.items() if name in asked and one.transport not in here)
 
 
 def _code(found: "Found", probes: list["Probe"]) -> Code:
     from parley.cli.probe import worst
 
-    return Code.USAGE if found.problems else worst(probes)
+    return Code.USAGE if found.told else worst(probes)
 
 
 def _say(found: "Found", probes: list["Probe"]) -> None:
     from parley.cli.probe import words
     from parley.cli.source import render
 
-    for problem in found.problems:
+    for problem in found.told:
         click.echo(render(problem) + "\n")
     for one in probes:
         click.echo(f"{one.provider}  {one.endpoint}  {words(one)}")
     name = found.path or "no configuration file"
-    count = len(found.problems)
+    count = len(found.told)
     if count:
         click.echo(f"{name}: {count} problem{'s' if count > 1 else ''}", err=True)
     else:
@@ -88,7 +92,8 @@ def _say(found: "Found", probes: list["Probe"]) -> None:
 
 
 def _counts(found: "Found") -> str:
-    providers, models = len(found.settings.providers), len(found.settings.registrations)
+    providers = sum(one.transport != "local" for one in found.settings.providers.values())
+    models = len(found.settings.registrations)
     return f"{providers} provider{'s' * (providers != 1)}, {models} registration{'s' * (models != 1)}"
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator
 from itertools import product
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -14,20 +15,17 @@ if TYPE_CHECKING:
     from parley.cli.source import Found
     from parley.settings import Registration, Settings
 
-ENDPOINTS = (
-    "chat", "completions", "responses", "embeddings", "image_generation", "image_edit", "image_variation", "speech",
-    "transcription", "translation", "moderation", "rerank",
-)  # fmt: skip
-
 
 class Row(NamedTuple):
-    """One thing to ask for. ``model`` PROVIDER/* stands for every model that provider has."""
+    """One thing to ask for. ``model`` PROVIDER/* stands for every model that provider has; ``engine`` is the file of
+    weights where a model of this machine answers."""
 
     endpoint: str
     model: str
     strategy: str
     targets: tuple[str, ...]
     weights: tuple[int, ...]
+    engine: str | None = None
 
 
 @click.command()
@@ -47,7 +45,7 @@ def models(source: Source, as_json: bool, url: str | None) -> None:
     if as_json:
         click.echo(json.dumps([row._asdict() for row in listed], ensure_ascii=False, indent=2))
         return
-    table([("ENDPOINT", "MODEL", "ANSWERED BY"), *((row.endpoint, row.model, _answers(row)) for row in listed)])
+    table([("MODEL", "ANSWERED BY", "ENDPOINTS"), *_grouped(listed)])
 
 
 def rows(found: "Found") -> Iterator[Row]:
@@ -57,21 +55,36 @@ def rows(found: "Found") -> Iterator[Row]:
     for registration in (*configured, *built_in):
         names, weights = zip(*((target.name, target.weight) for target in registration.targets), strict=True)
         for endpoint in endpoints(settings, registration):
-            yield Row(endpoint, registration.model, registration.strategy, names, weights)
+            yield Row(
+                endpoint, registration.model, registration.strategy, names, weights, _engine(settings, registration)
+            )
     for name, provider in settings.providers.items():
-        if provider.transport != "echo":
+        if provider.transport not in ("echo", "local"):
             for endpoint, model in product(_served(provider.paths), found.offered.get(name, ("*",))):
                 yield Row(endpoint, f"{name}/{model}", "fallback", (f"{name}/{model}",), (1,))
 
 
+def _grouped(listed: Iterable[Row]) -> Iterator[tuple[str, str, str]]:
+    """Lines for people: one for all endpoints of a model that the same targets answer."""
+    from parley.operations import OPERATIONS
+
+    lines: dict[tuple[str, str], list[str]] = {}
+    for row in listed:
+        lines.setdefault((row.model, _answers(row)), []).append(row.endpoint)
+    for (model, answered), names in lines.items():
+        yield model, answered, "all" if len(names) == len(OPERATIONS) else ", ".join(names)
+
+
 def endpoints(settings: "Settings", registration: "Registration") -> tuple[str, ...]:
-    """The endpoints of one registration: its own, else all that one of its targets can serve."""
+    """The endpoints of one registration: its own, else all that one of its targets can serve and that the model is
+    not registered for by itself."""
     from parley.settings import EVERY
 
     if registration.endpoint != EVERY:
         return (registration.endpoint,)
     known = [settings.providers[one.provider] for one in registration.targets if one.provider in settings.providers]
-    return _served({path for provider in known for path in provider.paths})
+    served = _served({path for provider in known for path in provider.paths})
+    return tuple(one for one in served if (one, registration.model) not in settings.registrations)
 
 
 def table(lines: Iterable[tuple[str, ...]]) -> None:
@@ -85,10 +98,21 @@ def table(lines: Iterable[tuple[str, ...]]) -> None:
 
 
 def _served(paths: Iterable[str]) -> tuple[str, ...]:
-    return tuple(endpoint for endpoint in ENDPOINTS if endpoint in paths)
+    """The operations that can be answered, as they are or translated."""
+    from parley.operations import OPERATIONS
+
+    offered = set(paths)
+    return tuple(name for name, operation in OPERATIONS.items() if not offered.isdisjoint(operation.carriers))
+
+
+def _engine(settings: "Settings", registration: "Registration") -> str | None:
+    found = (settings.providers.get(target.provider) for target in registration.targets)
+    return next((one.engine.model for one in found if one is not None and one.engine is not None), None)
 
 
 def _answers(row: Row) -> str:
+    if row.engine is not None:
+        return f"{row.targets[0]} ({PurePath(row.engine).name})"
     if len(row.targets) == 1:
         return row.targets[0]
     if row.strategy == "weighted":

@@ -16,9 +16,11 @@ COMMANDS = {
     "run": "parley.cli.run:run",
     "models": "parley.cli.models:models",
     "check": "parley.cli.check:check",
+    "import": "parley.cli.import_:import_",
+    "openapi": "parley.cli.openapi:openapi",
 }
 NOT_YET = frozenset(
-    ("chat", "init", "import", "keys", "nodes", "batch", "openapi", "top", "logs", "publish", "consume"),
+    ("chat", "init", "keys", "nodes", "batch", "top", "logs", "publish", "consume"),
 )
 
 

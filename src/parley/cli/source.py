@@ -27,11 +27,15 @@ SHOWN = 6
 class Found(Struct, frozen=True, kw_only=True):
     """What was found. With ``broken`` the settings are only what could still be made out.
 
-    ``origins`` says in words where each provider comes from; ``offered`` which models a local server named.
+    ``rejected`` are mistakes of included files, which were left out; ``absent`` tells of files that models need and
+    that are not there. ``origins`` says in words where each provider comes from; ``offered`` which models a local
+    server named.
     """
 
     settings: Settings
     problems: tuple[Problem, ...] = ()
+    rejected: tuple[Problem, ...] = ()
+    absent: tuple[Problem, ...] = ()
     path: Path | None = None
     origins: Mapping[str, str] = {}
     offered: Mapping[str, tuple[str, ...]] = {}
@@ -40,6 +44,11 @@ class Found(Struct, frozen=True, kw_only=True):
     def broken(self) -> bool:
         """Whether the file has a problem. One in the environment only leaves its own provider out."""
         return any(problem.file != "environment" for problem in self.problems)
+
+    @property
+    def told(self) -> tuple[Problem, ...]:
+        """Everything that is wrong, whether it stops the start or not."""
+        return (*self.problems, *self.rejected, *self.absent)
 
     @property
     def models(self) -> list[Registration]:
@@ -61,6 +70,8 @@ def find(source: Source) -> Found:
     return Found(
         settings=loaded.settings,
         problems=loaded.problems,
+        rejected=loaded.rejected,
+        absent=loaded.absent,
         path=path,
         origins=_origins(loaded.settings, path, offered),
         offered=offered,
@@ -68,12 +79,18 @@ def find(source: Source) -> Found:
 
 
 def usable(found: Found) -> Found:
-    """``found``, its problems told on stderr; ends with exit code 2 where the file is wrong."""
-    for problem in found.problems:
+    """``found``, its problems told on stderr; ends with exit code 2 where the file is wrong.
+
+    Included files that are wrong are left out, and models whose files are missing are there all the same.
+    """
+    for problem in found.told:
         click.echo(render(problem, err=True), err=True)
     if found.broken:
         count = sum(problem.file != "environment" for problem in found.problems)
         stop(Code.USAGE, f"{found.path} has {count} problem{'s' * (count > 1)}; nothing was started.")
+    if found.rejected:
+        files = dict.fromkeys(problem.file for problem in found.rejected)
+        click.echo(f"Left out because of these problems: {some(list(files))}.", err=True)
     return found
 
 
@@ -109,6 +126,8 @@ def _origins(settings: Settings, path: Path | None, offered: Mapping[str, tuple[
     given = {one.name: one for one in environment(os.environ)}
     words = {}
     for name, provider in settings.providers.items():
+        if provider.transport == "local":
+            continue
         if provider.transport == "echo":
             words[name] = "built in, needs no account"
         elif provider == given.get(name):

@@ -19,7 +19,7 @@ WORDS = {"": None, "~": None} | {
 }
 STARTS = frozenset("-+.0123456789~nNtTfF")
 KNOWN_TAGS = {f"tag:yaml.org,2002:{name}": name for name in ("str", "int", "float", "bool", "null", "seq", "map")}
-FREE = frozenset({"defaults", "overrides", "settings", "local_settings"})
+FREE = frozenset({"defaults", "overrides", "settings", "local_settings", "local_paths", "request_defaults"})
 DEEPEST = 60
 LARGEST = 200_000
 
@@ -41,10 +41,10 @@ def scalar(text: str) -> Any:
 class Builder:
     """Builds the values of one document; mistakes go to the document's ``problems``.
 
-    ``files`` are the files read for ``file:`` references.
+    ``files`` are the files read for ``file:`` references. Without a scope references are text like any other.
     """
 
-    def __init__(self, document: Document, scope: Scope) -> None:
+    def __init__(self, document: Document, scope: Scope | None) -> None:
         self.document, self.scope = document, scope
         self.files: list[str] = []
         self._made: dict[tuple[int, bool], tuple[Any, int]] = {}
@@ -121,7 +121,7 @@ class Builder:
     def _scalar(self, node: Any, free: bool) -> Any:
         """A scalar with references filled in; what a variable holds is text except in free-form members."""
         text = node.value
-        if not mentions(text):
+        if self.scope is None or not mentions(text):
             return self._meant(node)
         try:
             filled = fill(text, self.scope, self.files)

@@ -6,7 +6,7 @@ mistakes. Anchors, aliases and ``<<`` merges work within limits; tags that make 
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from parley.config.problem import SECRET_NAME, Problem, mask, scrub
@@ -29,13 +29,35 @@ AWAY, BACK = str.maketrans(MARKS, STAND_INS), str.maketrans(STAND_INS, MARKS)
 
 
 class Document:
-    """One file: its text, its nodes (None when empty or broken) and the mistakes of its syntax."""
+    """One file: its text, its nodes (None when empty or broken) and the mistakes of its syntax.
+
+    ``more`` are the further documents of the same file, each behind a line ``---``.
+    """
 
     def __init__(self, text: str, name: str) -> None:
         self.name = name
         self.lines = BREAKS.split(text)
         self.problems: list[Problem] = []
-        self.root: Node | None = self._compose(text)
+        nodes = self._compose(text)
+        self.root: Node | None = nodes[0] if nodes else None
+        self.more = [self._further(node) for node in nodes[1:]]
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing in it."""
+        root: Any = self.root
+        return root is None or (root.id == "scalar" and not _has_place(root))
+
+    @property
+    def begins(self) -> Place:
+        """Where the line ``---`` of a further document stands."""
+        last = _start(self.root)[0] if self.root is not None else 1
+        marked = (line for line in range(last, 0, -1) if self.lines[line - 1].startswith("---"))
+        return next(marked, last), 1
+
+    def holds(self, name: str) -> bool:
+        """Whether it is a mapping with this key at the top."""
+        return _child(self.root, name) is not None
 
     def at(self, path: Path, key: bool = False) -> Place:
         """Line and column (from 1) of the value at ``path``, or of its key; of what is nearest where it is absent."""
@@ -104,12 +126,20 @@ class Document:
         """Behind the last character."""
         return len(self.lines), len(self.lines[-1]) + 1
 
-    def _compose(self, text: str) -> "Node | None":
-        """The nodes; a mistake of syntax goes to ``problems``."""
+    def _further(self, node: "Node") -> "Document":
+        """Another document of the same file."""
+        other = Document("", self.name)
+        other.lines, other.root = self.lines, node
+        return other
+
+    def _compose(self, text: str) -> "list[Node]":
+        """The nodes of every document; a mistake of syntax goes to ``problems``, and the documents before it stay."""
         from yaml import MarkedYAMLError, YAMLError
 
+        nodes: list[Node] = []
         try:
-            return _with_references(text.removeprefix("\ufeff"))
+            for node in _with_references(text.removeprefix("\ufeff")):
+                nodes.append(node)
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
@@ -118,7 +148,7 @@ class Document:
             before = BREAKS.split(text[: _strange(text)])
             message = "a character that YAML does not allow"
             self.problems.append(self.problem_at((len(before), len(before[-1]) + 1), message, "remove it"))
-        return None
+        return nodes
 
     @cached_property
     def _secrets(self) -> dict[int, list[tuple[int, int]]]:
@@ -208,8 +238,6 @@ def _strange(text: str) -> int:
 def _syntax(error: Any) -> tuple[str, str]:
     """The parser's complaint in our form: message and hint."""
     said = str(error.problem or "not valid YAML")
-    if "another document" in said or "single document" in str(error.context):
-        return "a second document begins here: one file holds one configuration", "remove the line ---"
     hint = "check the indentation and that text with : # [ ] { } or * in it is quoted"
     if "tab" in said or "\\t" in said:
         hint = "indent with spaces, not tabs"
@@ -217,13 +245,14 @@ def _syntax(error: Any) -> tuple[str, str]:
     return f"not valid YAML: {said}{context}", hint
 
 
-def _with_references(text: str) -> "Node | None":
-    """The node tree of a text with ``${...}`` references, wherever they stand."""
+def _with_references(text: str) -> "Iterator[Node]":
+    """The node trees of a text with ``${...}`` references, wherever they stand."""
     if "${" not in text or any(mark in text for mark in STAND_INS):
-        return _composer(text)
-    root = _composer(REFERENCE.sub(lambda found: found[0].translate(AWAY), text))
-    _put_back(root, set())
-    return root
+        yield from _composer(text)
+        return
+    for root in _composer(REFERENCE.sub(lambda found: found[0].translate(AWAY), text)):
+        _put_back(root, set())
+        yield root
 
 
 def _put_back(node: Any, seen: set[int]) -> None:
@@ -240,8 +269,18 @@ def _put_back(node: Any, seen: set[int]) -> None:
             _put_back(item, seen)
 
 
-def _composer(text: str) -> "Node | None":
-    """The node tree, by the C parser where there is one. Only tags "plain" and "str" are given by us."""
+def _composer(text: str) -> "Iterator[Node]":
+    """The node trees, by the C parser where there is one. Only tags "plain" and "str" are given by us."""
+    import yaml
+
+    reader = _parser(yaml.__with_libyaml__)(text)
+    while reader.check_node():
+        yield reader.get_node()
+
+
+@cache
+def _parser(fast: bool) -> Any:
+    """The class that reads a text into nodes, ``fast`` the one written in C."""
     import yaml
 
     class Plain:
@@ -258,16 +297,16 @@ def _composer(text: str) -> "Node | None":
         def ascend_resolver(self) -> None:
             """Nothing is resolved by path."""
 
-    if yaml.__with_libyaml__:
+    if fast:
 
         class Fast(Plain, yaml.cyaml.CParser):  # type: ignore[name-defined,misc]
             """The C parser."""
 
-        return Fast(text).get_single_node()  # type: ignore[no-any-return]
-    return _slow(Plain, text)
+        return Fast
+    return _slow(Plain)
 
 
-def _slow(plain: Any, text: str) -> "Node | None":
+def _slow(plain: Any) -> Any:
     """The same by the parser written in Python."""
     from yaml.composer import Composer
     from yaml.parser import Parser
@@ -277,10 +316,10 @@ def _slow(plain: Any, text: str) -> "Node | None":
     class Slow(plain, Reader, Scanner, Parser, Composer):  # type: ignore[misc]
         """The Python parser."""
 
-        def __init__(self) -> None:
+        def __init__(self, text: str) -> None:
             Reader.__init__(self, text)
             Scanner.__init__(self)
             Parser.__init__(self)
             Composer.__init__(self)
 
-    return Slow().get_single_node()
+    return Slow

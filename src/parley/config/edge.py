@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from parley.config.address import is_name, listener
-from parley.config.amounts import duration, size
+from parley.config.amounts import SECONDS, duration, size
 from parley.config.document import Path
 from parley.config.report import Report
 from parley.config.shape import AddressesEntry, File, LimitsEntry
@@ -19,8 +19,6 @@ COUNTS = ("connections", "streams")
 # Key of the file -> what it will be, and the way out until then.
 PENDING: Mapping[str, tuple[str, str]] = {
     "grpc": ("the gRPC listener", "remove it; HTTP listeners go under listen:"),
-    "include": ("included files", "write the registrations under models:"),
-    "conversations": ("stored conversations", ""),
     "prices": ("prices", ""),
     "connections": ("broker connections", ""),
     "streams": ("messaging streams", ""),
@@ -37,8 +35,6 @@ def reject_pending(file: File, report: Report) -> None:
         report.later(("auth", "required"), "keys for callers", "write false, and listen on a loopback address")
     if file.cache.responses != "off":
         report.later(("cache", "responses"), "caching of answers", "write off")
-    if file.store is not None and not file.store.startswith("sqlite:"):
-        report.later(("store",), "a store other than SQLite", "write sqlite:///parley.db or remove it")
     plain = AddressesEntry()
     if file.addresses.nodes not in (plain.nodes, ()):
         report.later(("addresses", "nodes"), "nodes that register from elsewhere")
@@ -67,6 +63,25 @@ def hosts_of(file: File, report: Report) -> tuple[str, ...]:
             path: Path = ("hosts",) if isinstance(file.hosts, str) else ("hosts", index)
             report.add(path, f'"{text}" is not a host name', "a name without scheme and port, such as llm.example.org")
     return tuple(text.lower().rstrip(".") for text in given)
+
+
+def store_of(file: File, report: Report) -> str | None:
+    """The URL of the store, as given."""
+    url = file.store
+    if url is None or (url.startswith("sqlite:///") and len(url) > len("sqlite:///")):
+        return url
+    if url.startswith(("postgresql:", "postgres:")):
+        report.later(("store",), "a store other than SQLite", "write sqlite:///parley.db or remove it")
+    else:
+        message = "expected sqlite:///FILE: relative as in sqlite:///parley.db, absolute as in sqlite:////var/parley.db"
+        report.add(("store",), message, "remove it for the file in the user's data directory")
+    return None
+
+
+def retention_of(file: File, report: Report) -> float:
+    """Seconds that conversations are kept."""
+    kept = _checked(duration, file.conversations.retention, ("conversations", "retention"), report)
+    return 30 * SECONDS["d"] if kept is None else kept
 
 
 def limits_of(entry: LimitsEntry, report: Report) -> Limits:

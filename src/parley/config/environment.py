@@ -7,10 +7,13 @@ from msgspec import Struct
 from parley import vendors
 from parley.config.address import base_url
 from parley.config.problem import Problem
+from parley.operations import OPERATIONS
 from parley.settings import Provider, Quirks, Registration, Target
 from parley.vendors import Vendor, VendorWire
 
 ECHO = "echo"
+# Not offered by echo, so that whoever tries them tries the way they go to any provider that only chats.
+_TRANSLATED = ("completions", "responses")
 
 
 class Discovered(Struct, frozen=True):
@@ -27,7 +30,8 @@ def echo() -> Provider:
         type=ECHO,
         wire="openai_chat",
         endpoints=("http://echo.invalid/v1",),
-        paths={"chat": "/chat/completions", "models": "/models"},
+        paths={name: operation.path for name, operation in OPERATIONS.items() if name not in _TRANSLATED}
+        | {"models": "/models"},
         auth="none",
         transport="echo",
         quirks=Quirks(options={"count": "words"}),

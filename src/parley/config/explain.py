@@ -1,6 +1,6 @@
 """Every way in which plain values do not fit the shape, each with its path. Only imported when there is one."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import msgspec
@@ -11,7 +11,7 @@ from msgspec import Struct
 from parley.config.build import unknown_key
 from parley.config.document import Document, Path
 from parley.config.problem import Problem, listed, suggest
-from parley.config.shape import File, rules
+from parley.config.shape import File, RegistrationFile, rules
 
 WORDS = {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false",
          "array": "a list", "object": "a mapping", "null": "nothing"}  # fmt: skip
@@ -27,16 +27,19 @@ class Misfits(Struct, frozen=True):
     unknown: list[Path]
 
 
-def explain(raw: Any, document: Document) -> Misfits:
-    """Everything in ``raw`` that does not fit."""
+def explain(raw: Any, document: Document, shape: type = File, holes: Collection[Path] = ()) -> Misfits:
+    """Everything in ``raw`` that does not fit the shape. ``holes`` are paths that were told and taken out before."""
     found = Misfits([], [], [])
-    for error in _validator(rules()).iter_errors(raw):
+    for error in _validator(rules(shape)).iter_errors(raw):
         for leaf in _leaves(error):
-            for path, message, hint, key in _said(leaf):
-                found.problems.append(document.problem(path, message, hint, key))
+            for path, message, hint, key in _said(leaf, holes):
+                if len(path) == 1 and leaf.validator == "additionalProperties":
+                    message, hint = _elsewhere(str(path[0]), shape) or (message, hint)  # noqa: PLW2901
+                if message:
+                    found.problems.append(document.problem(path, message, hint, key))
                 (found.unknown if leaf.validator == "additionalProperties" else found.broken).append(path)
-    if not found.problems:
-        found.problems.append(_from_convert(raw, document))
+    if not (found.problems or found.broken):
+        found.problems.append(_from_convert(raw, document, shape))
     return found
 
 
@@ -83,17 +86,19 @@ def _is_other_type(error: Any) -> bool:
     return error.validator == "type" and not error.relative_path
 
 
-def _said(error: Any) -> Iterator[tuple[Path, str, str, bool]]:
-    """Path, message, hint and whether the key is to be shown, for one mistake."""
+def _said(error: Any, holes: Collection[Path]) -> Iterator[tuple[Path, str, str, bool]]:
+    """Path, message ("" where it was told already), hint and whether the key is to be shown, for one mistake."""
     path: Path = tuple(error.absolute_path)
     if error.validator == "additionalProperties":
         known = sorted(error.schema.get("properties", ()))
         for name in error.instance:
             if name not in known:
-                yield (*path, name), *_unknown(name, known, path), True
+                yield (*path, name), *_unknown(name, known), True
     elif error.validator == "required":
         for name in error.validator_value:
-            if name not in error.instance and not _misspelt(name, error):
+            if (*path, name) in holes:
+                yield path, "", "", True
+            elif name not in error.instance and not _misspelt(name, error):
                 yield path, f'"{name}" is missing', f"add {name}: ...", True
     else:
         yield path, *_mismatch(error), False
@@ -105,17 +110,18 @@ def _misspelt(name: str, error: Any) -> bool:
     return any(suggest(given, known) == suggest(name, [name]) for given in error.instance if given not in known)
 
 
-SEED_KEYS = {"registration", "local_paths", "request_defaults", "apiVersion", "kind", "spec", "metadata"}
-
-
-def _unknown(name: str, known: list[str], path: Path) -> tuple[str, str]:
+def _unknown(name: str, known: list[str]) -> tuple[str, str]:
     """Message and hint for a key nobody knows."""
-    if not path and name in SEED_KEYS:
-        return (
-            f'"{name}" belongs to an included file, which is not available yet',
-            "write the registration under models:",
-        )
     return f'unknown key "{name}"', unknown_key(name, known)
+
+
+def _elsewhere(name: str, shape: type) -> tuple[str, str] | None:
+    """Message and hint for a top-level key that belongs into a file of another kind."""
+    if shape is not File and name in File.__struct_fields__:
+        return f'"{name}" belongs to the main configuration file', "an included file holds only registrations"
+    if shape is not RegistrationFile and name in RegistrationFile.__struct_fields__:
+        return f'"{name}" belongs to a document with registration:', "write it under models:, or in a file of its own"
+    return None
 
 
 def _mismatch(error: Any) -> tuple[str, str]:
@@ -153,10 +159,10 @@ def _kinds(error: Any) -> list[str]:
     return sorted(dict.fromkeys(kinds), key=lambda kind: kind == "null")
 
 
-def _from_convert(raw: Any, document: Document) -> Problem:
+def _from_convert(raw: Any, document: Document, shape: type) -> Problem:
     """What the converter said, should the schema not see it."""
     try:
-        msgspec.convert(raw, File, strict=False)
+        msgspec.convert(raw, shape, strict=False)
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `")
         return document.problem(_steps(path.removesuffix("`")), message.replace("`", ""))

@@ -2,55 +2,58 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path as FilePath
-from typing import Any
 
-import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from parley import vendors
-from parley.config.build import Builder, unfilled
-from parley.config.document import Document, Path
-from parley.config.edge import hosts_of, limits_of, listeners_of, reject_pending
+from parley.config.build import Builder
+from parley.config.document import Document
+from parley.config.edge import hosts_of, limits_of, listeners_of, reject_pending, retention_of, store_of
 from parley.config.environment import Discovered, echo, echo_registration, found
-from parley.config.models import Known, registrations_of
+from parley.config.fitting import fitted
+from parley.config.include import folder_of, included, piece
+from parley.config.local import LOCAL
+from parley.config.models import Known
+from parley.config.pairs import Pairs, pairs_of
+from parley.config.pieces import Piece, entries_of, is_registration, piece_of, read_text
 from parley.config.problem import Problem
 from parley.config.providers import providers_of
 from parley.config.report import Report
 from parley.config.shape import File
 from parley.config.variables import Scope
-from parley.settings import Provider, Settings
+from parley.settings import Provider, Rejected, Settings
 
 
 class Loaded(Struct, frozen=True):
     """What was read. With ``problems`` the settings are only what could still be made out: look, do not serve.
 
-    ``files`` are those that were read beside the configuration itself (``file:`` references).
+    ``rejected`` are mistakes of included files, which were left out: the rest can be served. ``absent`` tells of
+    files that a model needs and that are not there: it is served, and its requests fail until they are.
+    ``files`` are those that were read beside the configuration itself (included ones, ``file:`` references).
     """
 
     settings: Settings
     problems: tuple[Problem, ...]
     files: tuple[str, ...] = ()
+    rejected: tuple[Problem, ...] = ()
+    absent: tuple[Problem, ...] = ()
 
 
 def load(
     path: str | FilePath | None, env: Mapping[str, str], *, discovered: Iterable[Discovered | Provider] = ()
 ) -> Loaded:
-    """The configuration file at ``path`` (None: no file) together with the environment. Never raises."""
+    """The configuration at ``path`` together with the environment: a file, a folder of registrations, or none
+    (None). Never raises."""
     if path is None:
         return load_text("", env, discovered=discovered)
     file = FilePath(path)
-    try:
-        text = file.read_bytes().decode("utf-8")
-    except OSError as error:
-        problem = Problem(str(path), 0, 0, f"cannot read it: {error.strerror or 'no such file'}")
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        problem = Problem(str(path), line, 1, "not UTF-8 text", "save the file as UTF-8")
-    except ValueError:
-        problem = Problem(str(path), 0, 0, "not the name of a file")
-    else:
+    if file.is_dir():
+        return _folder(file, env, discovered)
+    text = read_text(file, str(path))
+    if isinstance(text, str):
         return load_text(text, env, name=str(path), folder=file.parent, discovered=discovered)
-    return Loaded(_settings(File(), env, discovered, Report(Document("", str(path)))), (problem,))
+    return _nothing(text, env, discovered)
 
 
 def load_text(
@@ -61,102 +64,98 @@ def load_text(
     folder: FilePath | None = None,
     discovered: Iterable[Discovered | Provider] = (),
 ) -> Loaded:
-    """A configuration given as text; ``folder`` is where relative ``file:`` paths start (the current one)."""
+    """A configuration given as text; ``folder`` is where relative paths start (the current one)."""
     document = Document(text, name)
-    builder = Builder(document, Scope(env, folder or FilePath()))
-    file, report = _file(builder)
-    settings = _settings(file, env, discovered, report)
-    problems = dict.fromkeys((*document.problems, *report.problems))
-    ordered = sorted(problems, key=lambda problem: (problem.line, problem.column))
-    outside = found(env, report.named or ())[1]
-    return Loaded(settings, (*ordered, *outside), tuple(dict.fromkeys(builder.files)))
+    scope = Scope(env, folder or FilePath())
+    if not document.empty and is_registration(document):
+        piece = piece_of(text, name, scope, main=True)
+        return _loaded(File(), Report(Document("", name)), [piece], _Around(env, tuple(discovered)))
+    if document.more:
+        message = "a second document begins here: one configuration is one document"
+        hint = "remove the line ---; registrations, one per document, go into files under include:"
+        document.problems.append(document.problem_at(document.more[0].begins, message, hint))
+    builder = Builder(document, scope)
+    value, report = fitted(builder, File)
+    file = value or File()
+    main = Piece(main=True)
+    main.reports.append(report)
+    main.entries += entries_of(file.models, report, scope.folder)
+    main.files += builder.files
+    pieces = [main, *included(file.include, scope, name, report)] if file.include else [main]
+    return _loaded(file, report, pieces, _Around(env, tuple(discovered)))
 
 
-def _file(builder: Builder) -> tuple[File, Report]:
-    """The file's values in their shape, and where its further mistakes go."""
-    document = builder.document
-    raw = builder.build()
-    holes = unfilled(raw)
-    if document.root is None or (raw is None and not holes):
-        return File(), Report(document)
-    if not holes:
-        file = _fitting(raw)
-        if file is not None:
-            return file, Report(document, document.keys("providers"))
-    return _salvaged(builder, raw, holes)
+class _Around(Struct, frozen=True):
+    """What counts beside the file."""
+
+    env: Mapping[str, str]
+    discovered: tuple[Discovered | Provider, ...]
 
 
-def _salvaged(builder: Builder, raw: Any, holes: list[Path]) -> tuple[File, Report]:
-    """What is left of the file when everything wrong is taken out, so that the rest is checked as well."""
-    document = builder.document
-    named = document.keys("providers")
-    wounded = _nodes(document, holes)
-    document.prune(holes)
-    raw = _again(builder) if holes else raw
-    trimmed: set[int] = set()
-    file = _fitting(raw)
-    if file is None:
-        from parley.config.explain import explain
-
-        found = explain(raw, document)
-        document.problems.extend(found.problems)
-        wounded, trimmed = wounded | _nodes(document, found.broken), _nodes(document, found.unknown)
-        document.prune([*found.broken, *found.unknown])
-        file = _fitting(_again(builder)) or File()
-    return file, Report(document, named, wounded, trimmed)
-
-
-def _fitting(raw: Any) -> File | None:
-    """The values in their shape, None where they do not fit."""
+def _folder(folder: FilePath, env: Mapping[str, str], discovered: Iterable[Discovered | Provider]) -> Loaded:
+    """The registrations of a folder's files."""
     try:
-        return msgspec.convert(raw, File, strict=False)
-    except msgspec.ValidationError:
-        return None
+        files = folder_of(folder)
+    except OSError as error:
+        return _nothing(Problem(str(folder), 0, 0, f"cannot read it: {error.strerror}"), env, discovered)
+    if not files:
+        problem = Problem(str(folder), 0, 0, "there is no .yaml or .yml file in this folder", "name a configuration")
+        return _nothing(problem, env, discovered)
+    pieces = [piece(path, Scope(env, folder)) for path in files]
+    report = Report(Document("", str(folder)))
+    return _loaded(File(), report, pieces, _Around(env, tuple(discovered)))
 
 
-def _again(builder: Builder) -> Any:
-    """The values of what is left of the nodes; mistakes were told the first time."""
-    document = builder.document
-    told = len(document.problems)
-    raw = Builder(document, builder.scope).build()
-    del document.problems[told:]
-    return {} if raw is None else raw
+def _nothing(problem: Problem, env: Mapping[str, str], discovered: Iterable[Discovered | Provider]) -> Loaded:
+    """What there is where the file cannot be read."""
+    main = Piece(main=True)
+    main.extra.append(problem)
+    return _loaded(File(), Report(Document("", problem.file)), [main], _Around(env, tuple(discovered)))
 
 
-def _nodes(document: Document, paths: list[Path]) -> set[int]:
-    """The nodes on the way to these paths, by identity."""
-    return {node for path in paths for node in document.trail(path)[1:]}
-
-
-def _settings(
-    file: File, env: Mapping[str, str], discovered: Iterable[Discovered | Provider], report: Report
-) -> Settings:
-    """Everything together: the file wins over the environment, the environment over what was found."""
-    reject_pending(file, report)
-    local = tuple(discovered)
-    providers = _providers(file, env, local, report)
-    known = Known(providers.keys(), report.named, _reasons())
-    builtin = echo_registration()
-    registrations = {(builtin.endpoint, builtin.model): builtin} | registrations_of(file.models, known, report)
-    return Settings(
-        listen=listeners_of(file, report),
-        hosts=hosts_of(file, report),
-        providers=providers,
-        registrations=registrations,
-        offered=_offered(local, providers),
-        limits=limits_of(file.limits, report),
-        log_requests=file.log.requests,
-        admin_key=(file.auth.admin_key or "").strip(),
+def _loaded(file: File, report: Report, pieces: list[Piece], around: _Around) -> Loaded:
+    """Everything together, and every mistake where it belongs."""
+    settings, pairs = _settings(file, report, pieces, around)
+    main = [problem for piece in pieces if piece.main for problem in piece.problems]
+    others = [problem for piece in pieces if not piece.main for problem in piece.problems]
+    rejected = (*others, *pairs.lost)
+    outside = found(around.env, report.named or ())[1]
+    if file.strict:
+        main, rejected = [*main, *rejected], ()
+    return Loaded(
+        replace(settings, rejected=tuple(Rejected(one.message, one.file, one.line, one.column) for one in rejected)),
+        (*main, *outside),
+        tuple(dict.fromkeys(name for piece in pieces for name in piece.files)),
+        rejected,
+        pairs.absent,
     )
 
 
-def _providers(
-    file: File, env: Mapping[str, str], discovered: Iterable[Discovered | Provider], report: Report
-) -> dict[str, Provider]:
+def _settings(file: File, report: Report, pieces: list[Piece], around: _Around) -> tuple[Settings, Pairs]:
+    """The file wins over the environment, the environment over what was found."""
+    reject_pending(file, report)
+    providers = _providers(file, around, report)
+    pairs = pairs_of(pieces, Known(providers, report.named, _reasons()), echo_registration())
+    settings = Settings(
+        listen=listeners_of(file, report),
+        hosts=hosts_of(file, report),
+        providers={**providers, **pairs.providers},
+        registrations=pairs.registrations,
+        offered=_offered(around.discovered, providers),
+        limits=limits_of(file.limits, report),
+        log_requests=file.log.requests,
+        admin_key=(file.auth.admin_key or "").strip(),
+        store=store_of(file, report),
+        retention=retention_of(file, report),
+    )
+    return settings, pairs
+
+
+def _providers(file: File, around: _Around, report: Report) -> dict[str, Provider]:
     """Providers by name, the most wanted source last."""
-    seen = [item.provider if isinstance(item, Discovered) else item for item in discovered]
-    made = {provider.name: provider for provider in (*seen, *found(env)[0], echo())}
-    return made | providers_of(file.providers, env, report)
+    seen = [item.provider if isinstance(item, Discovered) else item for item in around.discovered]
+    made = {provider.name: provider for provider in (*seen, *found(around.env)[0], echo())}
+    return made | providers_of(file.providers, around.env, report)
 
 
 def _offered(discovered: Iterable[Discovered | Provider], providers: Mapping[str, Provider]) -> tuple[str, ...]:
@@ -168,7 +167,9 @@ def _offered(discovered: Iterable[Discovered | Provider], providers: Mapping[str
 
 def _reasons() -> dict[str, str]:
     """The way to a provider of each known vendor that is not configured."""
-    return {row.name: _reason(row) for row in vendors.vendors().values()}
+    reasons = {row.name: _reason(row) for row in vendors.vendors().values()}
+    reasons[LOCAL] = "a model of this machine is no target: name its weights with settings: {model: PATH}"
+    return reasons
 
 
 def _reason(row: vendors.Vendor) -> str:

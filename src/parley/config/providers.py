@@ -11,9 +11,11 @@ from parley.config.address import base_url
 from parley.config.amounts import duration
 from parley.config.document import Path
 from parley.config.environment import ECHO, base_of, echo, key_of, usable_key
+from parley.config.local import LOCAL
 from parley.config.problem import listed, suggest
 from parley.config.report import Report
 from parley.config.shape import ProviderEntry, TimeoutsEntry
+from parley.operations import OPERATIONS
 from parley.settings import Provider, Timeouts
 from parley.vendors import Vendor, VendorWire
 
@@ -21,7 +23,7 @@ HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer",
                   "expect", "accept-encoding", "keep-alive"})  # fmt: skip
-OPERATIONS = ("chat", "models", "count_tokens")
+PATHS = (*OPERATIONS, "models", "count_tokens")
 
 
 def providers_of(
@@ -52,6 +54,10 @@ class _Reader:
         if ECHO in (kind, self.name):
             return self._echo(kind)
         vendor = self._vendor(kind)
+        if vendor is not None and vendor.name == LOCAL:
+            hint = "name the weights under models: with settings: {model: PATH}, and remove this provider"
+            self._add(("type",) if self.entry.type else (), "models of this machine need no provider", hint, key=True)
+            return None
         if vendor is None:
             self._completed(echo())
             return None
@@ -145,8 +151,8 @@ class _Reader:
     def _paths(self) -> dict[str, str]:
         """Paths that replace the row's; those that nothing will ever ask for are a mistake."""
         for operation, path in self.entry.paths.items():
-            if operation not in OPERATIONS:
-                hint = suggest(operation, OPERATIONS, f"known: {listed(OPERATIONS)}")
+            if operation not in PATHS:
+                hint = suggest(operation, PATHS, f"known: {listed(PATHS)}")
                 self._add(("paths", operation), f'unknown operation "{operation}"', hint, key=True)
             elif not path.startswith("/") or not path.isascii() or any(letter <= " " for letter in path):
                 message = "a path begins with a slash, is ASCII and has no spaces"

@@ -8,11 +8,16 @@ on several keys, on the vendor table or on the environment is left to ``check``.
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from parley.config.amounts import SIZE_PATTERN
+import msgspec
+
+from parley import extensions
+from parley.config.amounts import DURATION_PATTERN, SIZE_PATTERN
 from parley.config.edge import PENDING
-from parley.config.models import AVAILABLE, NOT_SETTABLE, OPERATION_IDS
-from parley.config.providers import HEADER, OPERATIONS
-from parley.config.shape import rules
+from parley.config.members import NOT_SETTABLE, SPELLINGS
+from parley.config.providers import HEADER, PATHS
+from parley.config.shape import File, RegistrationFile
+from parley.operations import OPERATIONS
+from parley.settings import EVERY
 
 Rule: TypeAlias = dict[str, Any]
 
@@ -26,14 +31,21 @@ URL = r"^[hH][tT][tT][pP][sS]?://[^\s/?#@]+(?:/[^\s?#]*)?$"
 
 
 def schema() -> Rule:
-    """The JSON Schema (draft 2020-12) of the configuration file."""
-    made = rules()
-    for name, shape in made["$defs"].items():
+    """The JSON Schema (draft 2020-12) of the configuration file and of a document that holds one registration."""
+    _, shapes = msgspec.json.schema_components((File, RegistrationFile), ref_template="#/$defs/{name}")
+    for name, shape in shapes.items():
         properties: dict[str, Rule] = shape["properties"]
         for key, rule in properties.items():
             properties[key] = (_narrowed(name, key) or _open(rule)) | _about(rule)
         shape.update(_together(name))
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Parley configuration", **made}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Parley configuration",
+        "if": {"type": "object", "required": ["registration"]},
+        "then": {"$ref": "#/$defs/RegistrationFile"},
+        "else": {"$ref": "#/$defs/File"},
+        "$defs": shapes,
+    }
 
 
 def text(pattern: str) -> Rule:
@@ -56,6 +68,17 @@ def listed(item: Rule, least: int = 1) -> Rule:
     return {"type": "array", "items": item, "minItems": least}
 
 
+def nullable(rule: Rule) -> Rule:
+    """The same, or null."""
+    return {"anyOf": [*rule.get("anyOf", [rule]), {"type": "null"}]}
+
+
+def amount(pattern: str) -> Rule:
+    """A duration or a size, above 0."""
+    number = "integer" if pattern == SIZE_PATTERN else "number"
+    return {"anyOf": [{"type": number, "exclusiveMinimum": 0}, text(NOT_ZERO + pattern)]}
+
+
 def _narrowed(shape: str, key: str) -> Rule:
     """What ``check`` says about one key beyond its type; empty where it says nothing."""
     if shape == "File" and key in PENDING:
@@ -65,23 +88,30 @@ def _narrowed(shape: str, key: str) -> Rule:
 
 def _endpoints() -> Rule:
     """The operations that can be registered, by each of their names, or null for all."""
-    ids = [OPERATION_IDS[name] for name in OPERATION_IDS if name in AVAILABLE]
-    names = [*sorted(AVAILABLE), *ids, *(name[0].upper() + name[1:] for name in ids)]
+    ids = [operation.id for operation in OPERATIONS.values()]
+    names = [EVERY, *OPERATIONS, *ids, *(name[0].upper() + name[1:] for name in ids)]
     return {"anyOf": [*one_of(*names)["anyOf"], {"type": "null"}]}
 
 
 LISTENER = text(r"^\S+:[0-9]{1,5}$")
 TARGET = text(r"^[^\s/]+/\S+$")
-NOTHING: Rule = {"type": "object", "maxProperties": 0}
+TRUTH: Rule = {"anyOf": [{"type": "boolean"}, {"enum": [0, 1]}, text(SPOKEN)]}
+PLACE: Rule = {"type": "string", "pattern": r"\S"}
+MODEL: Rule = {"type": "string", "pattern": r"^\S(?:.*\S)?$"}
+EXTENSION: Rule = {"type": ["object", "null"], "propertyNames": {"enum": list(extensions.FIELDS)}}
 REFUSED: Rule = {"anyOf": [{"type": "boolean", "const": False}, {"type": "integer", "const": 0}, text(DENIED)]}
-MEMBERS: Rule = {"type": "object", "propertyNames": {"not": {"enum": list(NOT_SETTABLE)}}}
+MEMBERS: Rule = {
+    "type": "object",
+    "propertyNames": {"not": {"enum": list(NOT_SETTABLE)}},
+    "properties": dict.fromkeys(SPELLINGS, EXTENSION),
+}
 STATUSES: Rule = {
     "anyOf": [{"type": "integer", "minimum": 400, "maximum": 599}, text("^(?:[45][0-9][0-9]|5xx|connect)$")]
 }
 _KEYS: Mapping[tuple[str, str], Rule] = {
     ("File", "listen"): {"anyOf": [LISTENER, {**listed(LISTENER), "uniqueItems": True}]},
     ("File", "hosts"): {"anyOf": [text(r"^[^\s:/]+$"), listed(text(r"^[^\s:/]+$"), 0)]},
-    ("File", "store"): {"anyOf": [text("^sqlite:"), {"type": "null"}]},
+    ("File", "store"): {"anyOf": [text("^sqlite:///."), {"type": "null"}]},
     ("ProviderEntry", "base_url"): {"anyOf": [text(URL), {"type": "null"}]},
     ("ProviderEntry", "endpoints"): {**listed(text(URL)), "uniqueItems": True},
     ("ProviderEntry", "headers"): {
@@ -93,7 +123,7 @@ _KEYS: Mapping[tuple[str, str], Rule] = {
     ("ProviderEntry", "max_concurrency"): {"anyOf": [*count()["anyOf"], {"type": "null"}]},
     ("ProviderEntry", "paths"): {
         "type": "object",
-        "propertyNames": {"enum": list(OPERATIONS)},
+        "propertyNames": {"enum": list(PATHS)},
         "additionalProperties": text("^/[!-~]*$"),
     },
     ("TargetEntry", "to"): TARGET,
@@ -101,11 +131,13 @@ _KEYS: Mapping[tuple[str, str], Rule] = {
     ("RetriesEntry", "attempts"): count(),
     ("RetriesEntry", "on"): listed(STATUSES, 0),
     ("CacheEntry", "responses"): one_of("off"),
-    ("ModelEntry", "model"): {"type": "string", "pattern": r"^\S(?:.*\S)?$"},
+    ("File", "include"): {"anyOf": [PLACE, listed(PLACE, 0)]},
+    ("PairEntry", "model"): MODEL,
+    ("PairEntry", "endpoint"): _endpoints(),
+    ("RegistrationFile", "request_defaults"): MEMBERS,
+    ("ModelEntry", "model"): MODEL,
     ("ModelEntry", "endpoint"): _endpoints(),
     ("ModelEntry", "targets"): listed({"anyOf": [TARGET, {"$ref": "#/$defs/TargetEntry"}]}),
-    ("ModelEntry", "settings"): NOTHING,
-    ("ModelEntry", "local_settings"): NOTHING,
     ("ModelEntry", "defaults"): MEMBERS,
     ("ModelEntry", "overrides"): MEMBERS,
     ("ModelEntry", "share"): REFUSED,
@@ -114,6 +146,14 @@ _KEYS: Mapping[tuple[str, str], Rule] = {
     ("AuthEntry", "required"): REFUSED,
     ("AddressesEntry", "nodes"): {**listed(one_of("127.0.0.0/8"), 0), "maxItems": 1},
     ("AddressesEntry", "fetch"): {"type": "array", "maxItems": 0},
+    **{("SettingsEntry", name): nullable(count()) for name in ("threads", "context_size", "batch", "parallel")},
+    **{("SettingsEntry", name): nullable(TRUTH) for name in ("mmap", "mlock", "mmlock", "embeddings", "preload")},
+    **{("SettingsEntry", name): nullable(amount(DURATION_PATTERN)) for name in ("idle", "keep_alive", "start_time")},
+    **{("SettingsEntry", name): nullable(PLACE) for name in ("model", "template", "mmproj")},
+    ("SettingsEntry", "memory"): nullable(amount(SIZE_PATTERN)),
+    ("SettingsEntry", "gpu_layers"): nullable({"anyOf": [{"type": "integer", "minimum": 0}, text("^(?:all|[0-9]+)$")]}),
+    ("LoraEntry", "path"): PLACE,
+    ("LoraEntry", "scale"): {"anyOf": [{"type": "number"}, text(r"^-?[0-9]+(?:\.[0-9]+)?$")]},
 }
 
 
@@ -122,7 +162,7 @@ def _together(shape: str) -> Rule:
     if shape == "File":
         return {"type": ["object", "null"]}
     if shape == "ModelEntry":
-        return {"required": ["model", "targets"]}
+        return {"required": ["model"]}
     if shape == "ProviderEntry":
         beside = {"endpoints": {"base_url": {"type": "null"}}, "api_keys": {"api_key": False}}
         return {"dependentSchemas": {key: {"properties": other} for key, other in beside.items()}}
@@ -132,12 +172,11 @@ def _together(shape: str) -> Rule:
 def _open(rule: Rule) -> Rule:
     """The same, where a number, boolean, word or amount may come from a variable."""
     if rule.get("type") == "boolean":
-        return {"anyOf": [{"type": "boolean"}, {"enum": [0, 1]}, text(SPOKEN)]}
+        return TRUTH
     if "enum" in rule:
         return one_of(*rule["enum"])
     if "pattern" in rule:
-        number = "integer" if rule["pattern"] == SIZE_PATTERN else "number"
-        return {"anyOf": [{"type": number, "exclusiveMinimum": 0}, text(NOT_ZERO + rule["pattern"])]}
+        return amount(rule["pattern"])
     return rule
 
 

@@ -1,7 +1,7 @@
 """The configuration file as written: one Struct per mapping, every key named and described.
 
 Also the source of the JSON Schema in ``published.py``. What the keys mean together is decided in ``providers.py``,
-``models.py`` and ``pending.py``.
+``models.py``, ``local.py`` and ``edge.py``.
 """
 
 from typing import Annotated, Any, TypeAlias
@@ -95,6 +95,45 @@ class CacheEntry(Struct, frozen=True, forbid_unknown_fields=True):
     responses: Annotated[str, Meta(description="off")] = "off"
 
 
+class LoraEntry(Struct, frozen=True, forbid_unknown_fields=True):
+    """An adapter put on top of the weights."""
+
+    path: Annotated[str, Meta(description="The adapter's file (GGUF), relative to this file.")]
+    scale: Annotated[float, Meta(description="How strongly it is mixed in.")] = 1.0
+
+
+Loras: TypeAlias = str | LoraEntry | list[str | LoraEntry]
+
+
+class SettingsEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Fixed settings of a model that runs on this machine. No request can change them; null: as if left out."""
+
+    model: Annotated[str | UnsetType | None, Meta(description="The weights (GGUF), relative to this file.")] = UNSET
+    backend: Annotated[str | UnsetType | None, Meta(description="The engine; llama, which is also the default.")] = (
+        UNSET
+    )
+    template: Annotated[
+        str | UnsetType | None,
+        Meta(description="Prompt template in place of the model's own, relative to this file; .tmpl or .jinja may go."),
+    ] = UNSET
+    mmproj: Annotated[str | UnsetType | None, Meta(description="The projector of a model that sees or hears.")] = UNSET
+    lora: Annotated[Loras | UnsetType | None, Meta(description="Adapters: a path, {path, scale}, or a list.")] = UNSET
+    threads: Annotated[int | UnsetType | None, Meta(description="Processor threads.")] = UNSET
+    context_size: Annotated[int | UnsetType | None, Meta(description="Tokens of context.")] = UNSET
+    gpu_layers: Annotated[int | str | UnsetType | None, Meta(description="Layers on the GPU, or all.")] = UNSET
+    batch: Annotated[int | UnsetType | None, Meta(description="Prompt tokens computed at one time.")] = UNSET
+    parallel: Annotated[int | UnsetType | None, Meta(description="Requests answered at one time.")] = UNSET
+    mmap: Annotated[bool | UnsetType | None, Meta(description="Map the weights into memory; true.")] = UNSET
+    mlock: Annotated[bool | UnsetType | None, Meta(description="Keep the weights from being paged out; false.")] = UNSET
+    mmlock: Annotated[bool | UnsetType | None, Meta(description="Another name for mlock.")] = UNSET
+    embeddings: Annotated[bool | UnsetType | None, Meta(description="Offer embeddings; false.")] = UNSET
+    preload: Annotated[bool | UnsetType | None, Meta(description="Load at the start; false: on first use.")] = UNSET
+    idle: Annotated[Duration | UnsetType | None, Meta(description="Unload after this long without a request.")] = UNSET
+    keep_alive: Annotated[Duration | UnsetType | None, Meta(description="Another name for idle.")] = UNSET
+    start_time: Annotated[Duration | UnsetType | None, Meta(description="Longest time to load; 600s.")] = UNSET
+    memory: Annotated[Size | UnsetType | None, Meta(description="Most memory the engine may take.")] = UNSET
+
+
 class ModelEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A registration: what answers when this model is asked for."""
 
@@ -104,17 +143,50 @@ class ModelEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(description="An operation such as chat, or its operationId; left out: every one the targets can serve."),
     ] = None
     targets: Annotated[list[str | TargetEntry] | UnsetType, Meta(description="provider/model, in order.")] = UNSET
-    strategy: Annotated[Strategy, Meta(description="Which target comes first.")] = "fallback"
-    settings: Annotated[Free, Meta(description="Fixed settings of a local engine. Not available yet.")] = {}
-    local_settings: Annotated[Free, Meta(description="Another name for settings. Not available yet.")] = {}
+    alias: Annotated[str | None, Meta(description="Another registered model that answers in place of this one.")] = None
+    strategy: Annotated[
+        Strategy | UnsetType, Meta(description="Which target comes first; fallback: in their order.")
+    ] = UNSET
+    settings: Annotated[SettingsEntry, Meta(description="Fixed settings of a model that runs on this machine.")] = (
+        SettingsEntry()
+    )
+    local_settings: Annotated[SettingsEntry, Meta(description="Another name for settings.")] = SettingsEntry()
     defaults: Annotated[Free, Meta(description="Request members used where the request is silent.")] = {}
     overrides: Annotated[Free, Meta(description="Request members that win over the request.")] = {}
-    retries: RetriesEntry = RetriesEntry()
-    unknown_fields: Annotated[UnknownFields, Meta(description="What happens to request members nobody knows.")] = (
-        "forward"
-    )
+    retries: Annotated[RetriesEntry | UnsetType, Meta(description="When another try is made.")] = UNSET
+    unknown_fields: Annotated[
+        UnknownFields | UnsetType, Meta(description="What happens to request members nobody knows; forward.")
+    ] = UNSET
     share: Annotated[bool, Meta(description="Offer to the network of nodes. Only false so far.")] = False
     cache: CacheEntry = CacheEntry()
+
+
+class PairEntry(Struct, frozen=True, forbid_unknown_fields=True):
+    """The pair that a registration is asked for by."""
+
+    model: Annotated[str, Meta(description="What the caller asks for.")]
+    endpoint: Annotated[str | None, Meta(description="An operation or its operationId; left out: every one.")] = None
+
+
+class RegistrationFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A file, or a document of it, that holds one registration."""
+
+    registration: PairEntry
+    local_settings: Annotated[SettingsEntry, Meta(description="Fixed settings; null: none.")] = SettingsEntry()
+    local_paths: Annotated[SettingsEntry, Meta(description="Another name for local_settings.")] = SettingsEntry()
+    request_defaults: Annotated[Free, Meta(description="Request members used where the request is silent.")] = {}
+
+
+class ModelsFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An included file of entries as they stand under ``models``."""
+
+    models: Annotated[list[ModelEntry], Meta(description="What callers may ask for.")]
+
+
+class ConversationsEntry(Struct, frozen=True, forbid_unknown_fields=True):
+    """Conversations and answers that callers asked to keep."""
+
+    retention: Annotated[Duration, Meta(description="How long they are kept.")] = "30d"
 
 
 class AuthEntry(Struct, frozen=True, forbid_unknown_fields=True):
@@ -164,20 +236,22 @@ class File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     limits: LimitsEntry = LimitsEntry()
     addresses: AddressesEntry = AddressesEntry()
     log: LogEntry = LogEntry()
-    store: Annotated[str | None, Meta(description="sqlite:///FILE. Nothing is kept in it yet.")] = None
-    strict: Annotated[
-        bool, Meta(description="A wrong included file stops the start; there are no included files yet.")
-    ] = False
+    include: Annotated[
+        OneOrMore, Meta(description="Files of registrations, folders of them or patterns, relative to this file.")
+    ] = ()
+    conversations: ConversationsEntry = ConversationsEntry()
+    store: Annotated[str | None, Meta(description="sqlite:///FILE: where conversations are kept.")] = None
+    strict: Annotated[bool, Meta(description="A wrong included file stops the start instead of being left out.")] = (
+        False
+    )
     cache: CacheEntry = CacheEntry()
     grpc: Annotated[Any, Meta(description="Not available yet.")] = None
-    include: Annotated[Any, Meta(description="Not available yet.")] = None
-    conversations: Annotated[Any, Meta(description="Not available yet.")] = None
     prices: Annotated[Any, Meta(description="Not available yet.")] = None
     connections: Annotated[Any, Meta(description="Not available yet.")] = None
     streams: Annotated[Any, Meta(description="Not available yet.")] = None
     node: Annotated[Any, Meta(description="Not available yet.")] = None
 
 
-def rules() -> dict[str, Any]:
-    """The shape as JSON Schema, for values whose references are filled in: what ``explain`` goes by."""
-    return msgspec.json.schema(File)
+def rules(shape: type = File) -> dict[str, Any]:
+    """A shape as JSON Schema, for values whose references are filled in: what ``explain`` goes by."""
+    return msgspec.json.schema(shape)
