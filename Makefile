@@ -1,5 +1,5 @@
 # Everything starts here. Only make and Python 3.11 are needed; the rest is set up on first use.
-.PHONY: serve test bench check lock clean
+.PHONY: serve test bench check spec spec-diff lock clean
 
 # make serve ARGS="parley.yaml --listen 127.0.0.1:8080"
 # The data path is compiled where a C compiler and Python's headers are; PARLEY_COMPILE=0 goes without, 1 insists.
@@ -26,6 +26,16 @@ bench:
 check:
 	@scripts/install --dev
 	@scripts/check
+
+# What is generated from OpenAI's own package: docs/openapi.md
+spec:
+	@scripts/install --dev
+	@.venv/bin/python -m spec
+
+# What the installed package says otherwise than the committed document does.
+spec-diff:
+	@scripts/install --dev
+	@.venv/bin/python -m spec diff
 
 # Exact versions and hashes of every package: requirements/*.txt
 lock:
