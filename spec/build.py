@@ -43,7 +43,7 @@ def files() -> dict[str, str]:
         f"{API}/operations.json": _table(public),
     }
     loosened = apply(whole, read(HERE / "models.yaml"))
-    sources = {name: request(loosened, name) for name in SOURCES}
+    sources = {name: request(loosened, operation_id) for name, operation_id in SOURCES.items()}
     return made | {f"{API}/models/{name}": text for name, text in modules(sources).items()}
 
 
@@ -91,13 +91,13 @@ def reachable(whole: dict[str, Any], start: Any) -> dict[str, Any]:
     return {name: schemas[name] for name in sorted(found)}
 
 
-def request(whole: dict[str, Any], operation: str) -> dict[str, Any]:
+def request(whole: dict[str, Any], operation_id: str) -> dict[str, Any]:
     """A document of one operation's request body alone, for the generator of models."""
     [body] = [
         found["requestBody"]
         for item in whole["paths"].values()
         for found in item.values()
-        if found.get("x-parley-operation") == operation
+        if found["operationId"] == operation_id
     ]
     [content] = body["content"].values()
     name = content["schema"]["$ref"].removeprefix(_SCHEMAS)

@@ -1,3 +1,3 @@
 """Fixtures for everything: each module of tests/fixtures brings its own."""
 
-pytest_plugins = ["fixtures.faults", "fixtures.llama", "fixtures.parley"]
+pytest_plugins = ["fixtures.faults", "fixtures.llama", "fixtures.local", "fixtures.parley"]

@@ -1,5 +1,6 @@
 """What the tests of the relay are made of: passages between two wires, and what is really sent along them."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +11,38 @@ from parley import jsontext
 from parley.failure import Failure, ParleyError
 from parley.relay import Outgoing, Passage, outgoing, passage
 from parley.settings import Provider, Quirks, Registration, Target
-from parley.wire import Reply, load
+from parley.wire import SPOKEN, Reply, load
 
 OPENAI, ANTHROPIC = "openai_chat", "anthropic"
 RECORDINGS = Path(__file__).parent / "recordings"
 PLAIN = Quirks()
+NOTHING: Mapping[str, str] = {}
 HI = {"role": "user", "content": "hi"}
 
 
-def way(inlet: str = OPENAI, outlet: str = OPENAI, *, quirks: Quirks = PLAIN, **settings: Any) -> Passage:
+def way(
+    inlet: str = OPENAI,
+    outlet: str = OPENAI,
+    *,
+    quirks: Quirks = PLAIN,
+    takes: Mapping[str, str] = NOTHING,
+    **settings: Any,
+) -> Passage:
+    """``takes``: the extension fields that the provider understands, and what it calls them."""
     target = Target("there", "real-1")
-    paths = {"chat": "/chat"}
-    provider = Provider(name="there", type="any", wire=outlet, endpoints=("http://h",), paths=paths, quirks=quirks)
+    places = [(spoken, name) for spoken, wires in SPOKEN.items() for name, wire in wires.items() if wire == outlet]
+    spoken, operation = places[0]
+    provider = Provider(
+        name="there",
+        type="any",
+        wire=spoken,
+        endpoints=("http://h",),
+        paths={operation: "/there"},
+        quirks=quirks,
+        extensions=takes,
+    )
     registration = Registration(model="asked", targets=(target,), **settings)
-    return passage(load(inlet), registration, provider, target)
+    return passage(load(inlet), registration, provider, target, operation)
 
 
 def body(**members: Any) -> dict[str, Any]:

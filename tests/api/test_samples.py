@@ -14,6 +14,7 @@ from parley.api.check import BODIES, FORMS, checked, checked_form
 PNG = ("a.png", b"\x89PNG", "image/png")
 WAV = ("a.wav", b"RIFF", "audio/wav")
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}, "strict": True}}
+ITEM = {"role": "user", "content": [{"type": "input_text", "text": "t"}]}
 SCHEMA = {"name": "s", "schema": {"type": "object"}, "strict": True}
 
 
@@ -123,6 +124,10 @@ JSON: list[tuple[str, Callable[[openai.OpenAI], Any]]] = [
     ("speech", lambda client: client.audio.speech.create(model="m", input="i", voice="alloy", speed=1.5)),
     ("moderation", lambda client: client.moderations.create(input=[{"type": "text", "text": "t"}])),
     ("moderation", lambda client: client.moderations.create(input="t", model="m")),
+    ("input_tokens", lambda client: client.responses.input_tokens.count(model="m", input="hi", tools=[])),
+    ("conversation", lambda client: client.conversations.create(metadata={"a": "b"}, items=[ITEM])),
+    ("conversation_update", lambda client: client.conversations.update("c", metadata={"a": "b"})),
+    ("conversation_items", lambda client: client.conversations.items.create("c", items=[ITEM])),
 ]
 MULTIPART: list[tuple[str, Callable[[openai.OpenAI], Any]]] = [
     ("image_edit", lambda client: client.images.edit(image=PNG, prompt="p", n=2, mask=PNG, stream=True)),

@@ -10,11 +10,11 @@ from parley.gateway import Gateway
 from parley.gateway.job import Job
 from parley.ports import Call, Headers, Request, Sink
 from parley.settings import Limits, Provider, Quirks, Registration, Retries, Settings, Target, Timeouts
-from parley.wire.inlets import Inlet, inlets
+from parley.wire.inlets import Inlet, Inlets
 
 JSON: Headers = [(b"content-type", b"application/json")]
 EVENTS: Headers = [(b"content-type", b"text/event-stream")]
-INLETS = inlets()
+INLETS = Inlets()
 CHAT, MESSAGES, COUNT = b"/v1/chat/completions", b"/v1/messages", b"/v1/messages/count_tokens"
 WALL = 1_700_000_000
 ANSWER = (
@@ -33,6 +33,13 @@ BUSY = Failure("upstream_error", "busy", status=503, detail="status_503")
 
 def error(message: str = "no") -> bytes:
     return msgspec.json.encode({"error": {"message": message, "type": "x", "param": None, "code": None}})
+
+
+def inlet_at(path: bytes) -> Inlet:
+    """The inlet of a path that has one."""
+    found = INLETS.find(path)
+    assert found is not None
+    return found
 
 
 class ManualClock:
@@ -171,6 +178,10 @@ class Ear:
         assert [word for word, *_ in self.heard].count("finish") == 0
         self.heard.append(("finish", close))
 
+    def cut(self) -> None:
+        assert [word for word, *_ in self.heard].count("finish") == 0
+        self.heard.append(("cut",))
+
     @property
     def status(self) -> int:
         status: int = self.heard[0][1]
@@ -260,7 +271,7 @@ class Stage:
 
     def ask_raw(self, body: bytes, path: bytes = CHAT, headers: Headers | None = None) -> tuple[Job, Ear]:
         ear = Ear()
-        inlet: Inlet = INLETS[path]
+        inlet = inlet_at(path)
         return self.gateway.begin(inlet, Request(headers or [], body, "req-1"), ear), ear
 
     def quiet(self) -> None:

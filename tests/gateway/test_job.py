@@ -180,3 +180,16 @@ def test_too_many_open_streams() -> None:
     first.left()
     stage.ask("one", stream=True)
     assert len(stage.sent) == 2
+
+
+def test_a_fault_of_our_own_is_answered_too(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage()
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(stage.upstream, "send", broken)
+    _, ear = stage.ask()
+    assert (ear.status, ear.error["code"]) == (500, "internal")
+    assert "ZeroDivisionError" in caplog.text
+    stage.quiet()

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from gateway.parts import ANSWER, CHAT, INLETS, Ear, Stage, only, registration
+from gateway.parts import ANSWER, CHAT, Ear, Stage, inlet_at, only, registration
 from parley.gateway.record import Record
 from parley.ports import Request
 
@@ -15,7 +15,7 @@ def test_whatever_the_names_are(name: str) -> None:
     stage = Stage(registration(ODD, "a/m-1"))
     body = msgspec.json.encode({"model": ODD, "messages": []})
     for _ in range(2):
-        stage.gateway.begin(INLETS[CHAT], Request([], body, name), Ear())
+        stage.gateway.begin(inlet_at(CHAT), Request([], body, name), Ear())
         stage.sent[-1].whole()
     first, second = stage.records
     assert first == second

@@ -41,7 +41,17 @@ def test_an_offer_on_a_path_that_is_not_hot(gateway: Gateway) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [("POST", "/v1/embeddings", 501), ("GET", "/v1/files", 501), ("POST", "/v1/nonsense", 404)],
+    [
+        ("POST", "/v1/files", 501),
+        ("GET", "/v1/files", 501),
+        ("GET", "/v1/chat/completions", 501),
+        ("DELETE", "/v1/models/echo", 501),
+        ("POST", "/openai/v1/fine_tuning/jobs", 501),
+        ("POST", "/v1/nonsense", 404),
+        ("PUT", "/v1/files", 405),
+        ("PUT", "/v1/chat/completions", 405),
+        ("GET", "/v1/embeddings", 405),
+    ],
 )
 def test_what_is_known_but_not_served(gateway: Gateway, method: str, path: str, status: int) -> None:
     link = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=10)

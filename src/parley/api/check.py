@@ -15,12 +15,17 @@ from parley.api.form import Form, members
 from parley.api.words import complaint
 from parley.failure import Failure, ParleyError
 
+# The gateway's operations by their names, and what is sent to the stored conversations and to the counter of tokens.
 BODIES: Final = frozenset(
     {
         "chat",
         "completions",
+        "conversation",
+        "conversation_items",
+        "conversation_update",
         "embeddings",
         "image_generation",
+        "input_tokens",
         "moderation",
         "rerank",
         "responses",

@@ -3,17 +3,21 @@
 One Gateway per event loop; each request is a Job (parley.gateway.job).
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from parley.failure import Failure
+from parley.gateway.admission import able
 from parley.gateway.job import Job
 from parley.gateway.metrics import Metrics
 from parley.gateway.record import Outcome, Phase, line, refused_line
+from parley.gateway.responses import ResponsesJob
 from parley.gateway.route import Served
 from parley.plan import Fleet
-from parley.ports import Caller, Clock, Request, Timer, Upstream
+from parley.ports import Caller, Clock, Memory, Request, Timer, Upstream
 from parley.settings import Settings
-from parley.wire.inlets import Inlet
+from parley.wire.inlets import COUNT, Inlet
 
 # What callers may invent (provider/model names) is remembered only up to this many.
 REMEMBERED: Final = 1024
@@ -42,12 +46,14 @@ class Gateway:
         self.now: Callable[[], float] = clock.now
         self.rand = rand
         self.wall = wall
+        self.loaded = wall()
         self.metrics = Metrics()
         self.fleet = Fleet()
         self.jobs: set[Job] = set()
+        self.memory: Memory | None = None
         self.when_idle: Callable[[], None] | None = None
         self._write = write
-        self._served: dict[str, Served] = {}
+        self._served: dict[str, dict[str, Served]] = {}
         self._prefix = f"req_{int(rand() * 2**48):012x}"
         self._ids = 0
         self._block = ""
@@ -55,11 +61,21 @@ class Gateway:
 
     def begin(self, inlet: Inlet, request: Request, caller: Caller) -> Job:
         """Start a request. The answer comes through ``caller``, perhaps before this returns."""
-        job = Job(self, inlet, request, caller)
+        return self.start(
+            ResponsesJob(self, inlet, request, caller) if inlet.stateful else Job(self, inlet, request, caller)
+        )
+
+    def start(self, job: Job) -> Job:
+        """Run a job that was made."""
         self.jobs.add(job)
         if self._beat is None:
             self._beat = self.clock.later(_LOOK_SECONDS, self._heartbeat)
-        job.run()
+        try:
+            job.run()
+        except Exception:
+            # Whatever it was, the caller must not wait for an answer that nobody gives.
+            logging.getLogger("parley").exception("a request could not be handled")
+            job.cut(Failure("internal", "the gateway failed to handle the request"))
         return job
 
     def request_id(self, given: bytes | None) -> str:
@@ -71,16 +87,22 @@ class Gateway:
             self._block = f"{self._prefix}{self._ids >> 8:06x}"
         return self._block + _BYTE[self._ids & 255]
 
-    def find(self, model: str) -> Served | None:
-        """What answers chat requests for that name."""
-        served = self._served.get(model)
-        if served is None:
-            registration = self.settings.find("chat", model)
-            if registration is None:
-                return None
-            if len(self._served) >= REMEMBERED:
-                self._served.clear()
-            served = self._served[model] = Served(registration, self.upstreams)
+    def find(self, operation: str, model: str) -> Served | None:
+        """What answers requests of that operation for that name."""
+        remembered = self._served.get(operation)
+        served = None if remembered is None else remembered.get(model)
+        return served or self._found(operation, model)
+
+    def _found(self, operation: str, model: str) -> Served | None:
+        asked = "chat" if operation == COUNT else operation
+        registration = self.settings.find(asked, model)
+        usable = None if registration is None else able(registration, self.settings.providers, asked)
+        if usable is None:
+            return None
+        remembered = self._served.setdefault(operation, {})
+        if len(remembered) >= REMEMBERED:
+            remembered.clear()
+        served = remembered[model] = Served(usable, self.upstreams)
         return served
 
     def ended(self, job: Job, outcome: Outcome, kind: str, phase: Phase) -> None:

@@ -1,50 +1,117 @@
 """What of a request must be known before anything else happens, and whether it may go on. Pure."""
 
-from typing import Final, TypeAlias
+from collections.abc import Mapping
+from typing import Final
 
 from msgspec import Raw
+from msgspec.structs import replace
 
-from parley import jsontext
+from parley import jsontext, multipart
 from parley.failure import Failure, ParleyError, invalid
-from parley.settings import Registration, Settings
+from parley.multipart import Form
+from parley.operations import OPERATIONS
+from parley.ports import Request
+from parley.relay import can
+from parley.settings import Provider, Registration, Settings
+from parley.wire.inlets import COUNT, Inlet, placed_model
 
-_TRUE: Final = Raw(b"true")
 _NOT_TRUE: Final = (Raw(b"false"), Raw(b"null"))
+_WORDS_FOR_TRUE: Final = frozenset({"true", "True", "1"})
 MAX_PREFIX: Final = 4096
 
 
-# The model's name, whether a stream is wanted, and all members undecoded.
-Asked: TypeAlias = tuple[str, bool, jsontext.Members]
+class Asked:
+    """A request as far as it was read: the model's name, whether a stream is wanted, all members undecoded.
+
+    Of a multipart request ``form`` holds the parts, and there are no members.
+    """
+
+    __slots__ = ("form", "members", "model", "streams")
+
+    def __init__(self, model: str, streams: bool, members: jsontext.Members, form: Form | None = None) -> None:
+        self.model = model
+        self.streams = streams
+        self.members = members
+        self.form = form
 
 
-def asked(body: bytes) -> Asked:
+def read_by(inlet: Inlet, request: Request) -> Asked:
+    """Read what routing needs of a request of any kind."""
+    if inlet.form:
+        return asked_by_form(request)
+    return asked_by_path(inlet, request) if inlet.placed else asked(inlet, request.body)
+
+
+def asked(inlet: Inlet, body: bytes) -> Asked:
     """Read what routing needs. Raises ``invalid_json`` or ``invalid_request`` naming the field."""
     members = jsontext.members(body)
     named = members.get("model")
     model = None if named is None else jsontext.text(named)
     if not model:
         raise invalid("model is required and must be a string", "model")
-    wanted = members.get("stream")
-    stream = wanted is not None and wanted == _TRUE
-    if wanted is not None and not stream and wanted not in _NOT_TRUE:
+    wanted = members.get(inlet.stream_member)
+    streams = inlet.streams if wanted is None else wanted == inlet.stream_value
+    if wanted is not None and not streams and wanted not in _NOT_TRUE and inlet.stream_member == "stream":
         raise invalid("stream must be true or false", "stream")
-    messages = members.get("messages")
-    if messages is None or memoryview(messages)[0] != 0x5B:
-        raise invalid("messages is required and must be a list", "messages")
-    return model, stream, members
+    _demand(inlet, members)
+    return Asked(model, streams, members)
 
 
-def prefix_of(registration: Registration, members: jsontext.Members) -> bytes:
-    """The beginning of the conversation, for ``prefix_hash``; b"" for every other strategy."""
-    if registration.strategy != "prefix_hash":
-        return b""
-    return bytes(memoryview(members["messages"])[:MAX_PREFIX])
+def _demand(inlet: Inlet, members: jsontext.Members) -> None:
+    if inlet.demanded:
+        value = members.get(inlet.demanded)
+        if value is None or memoryview(value)[0] not in inlet.first:
+            raise invalid(f"{inlet.demanded} is required and must be {inlet.kinds}", inlet.demanded)
 
 
-def unknown_model(settings: Settings, model: str) -> ParleyError:
+def asked_by_path(inlet: Inlet, request: Request) -> Asked:
+    """The same for a request whose path names the model, and says whether a stream is wanted."""
+    model = placed_model(request.target)
+    if not model or not model.isprintable():
+        raise invalid("the path must name a model", "model")
+    members = jsontext.members(request.body)
+    _demand(inlet, members)
+    return Asked(model, inlet.streams, members)
+
+
+def asked_by_form(request: Request) -> Asked:
+    """The same for a multipart request."""
+    kinds = [value for name, value in request.headers if name == b"content-type"]
+    form = multipart.read(request.body, kinds[0] if len(kinds) == 1 else b"")
+    model = form.field("model")
+    if not model:
+        raise invalid("model is required", "model")
+    return Asked(model, form.field("stream") in _WORDS_FOR_TRUE, {}, form)
+
+
+def prefix_of(inlet: Inlet, members: jsontext.Members) -> bytes:
+    """The beginning of the conversation, for ``prefix_hash``; b"" where there is none."""
+    said = members.get(inlet.demanded or "input")
+    return b"" if said is None else bytes(memoryview(said)[:MAX_PREFIX])
+
+
+def able(registration: Registration, providers: Mapping[str, Provider], operation: str) -> Registration | None:
+    """The registration with the targets that can carry an operation, None where there are none."""
+    targets = tuple(target for target in registration.targets if can(providers.get(target.provider), operation))
+    if len(targets) == len(registration.targets):
+        return registration
+    return replace(registration, targets=targets, endpoint=operation) if targets else None
+
+
+def unknown_model(settings: Settings, operation: str, model: str) -> ParleyError:
     """Names what there is, so that a typing error is seen at once."""
+    served = [name for name in OPERATIONS if name != operation and _serves(settings, name, model)]
+    if served:
+        what = "chat" if operation == COUNT else operation
+        message = f"the model {model[:200]!r} does not serve {what}; it serves: {', '.join(served)}"
+        return ParleyError(Failure("model_not_found", message, param="model"))
     known = sorted({*(name for _, name in settings.registrations), *settings.offered})
     shown = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
-    providers = ", ".join(sorted(settings.providers)[:20])
+    providers = ", ".join(sorted(name for name in settings.providers if "#" not in name)[:20])
     message = f"no model {model[:200]!r}; there is: {shown or 'none'}; or provider/model with one of: {providers}"
     return ParleyError(Failure("model_not_found", message, param="model"))
+
+
+def _serves(settings: Settings, operation: str, model: str) -> bool:
+    registration = settings.find(operation, model)
+    return registration is not None and able(registration, settings.providers, operation) is not None

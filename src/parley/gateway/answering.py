@@ -1,32 +1,125 @@
-"""What the encoder of an answer must know of the request that it answers."""
+"""What goes to the target for a job, and what carries its answer back."""
 
 from typing import TYPE_CHECKING
 
 from parley import jsontext
-from parley.failure import ParleyError
-from parley.wire import Reply
+from parley.failure import Failure, ParleyError
+from parley.gateway import heads
+from parley.gateway.admission import Asked
+from parley.gateway.route import Route
+from parley.relay import (
+    Asis,
+    Outgoing,
+    Relay,
+    bad_answer,
+    outgoing,
+    outgoing_form,
+    relay,
+    untranslated,
+    verbatim,
+)
+from parley.tokens import estimate, words
+from parley.wire import Reply, unspoken
 
 if TYPE_CHECKING:
     from parley.gateway.job import Job
 
 
-def reply_to(job: "Job") -> Reply:
-    """For a job whose route is known."""
+def sent_by(job: "Job", route: Route) -> Outgoing:
+    """The request for the target of that route. Raises the caller's own faults."""
+    asked = job.asked
+    if route.checked:
+        _check(job)
+    if asked.form is not None:
+        return outgoing_form(route.way, asked.form)
+    return outgoing(route.way, job.request.body, asked.members)
+
+
+def sent_instead(job: "Job", route: Route, asked: Asked) -> Outgoing:
+    """The same for a request that was written anew, with these members."""
+    if route.checked:
+        _check(job)
+    return outgoing(route.way, jsontext.encode(asked.members), asked.members)
+
+
+def carrier_for(job: "Job", route: Route, kind: bytes) -> Relay:
+    """What carries an answer of that content type (lower case). Raises ``upstream_bad_response``."""
+    events, objects = kind.startswith(route.stream_type), b"json" in kind
+    inlet = job.inlet
+    wire = inlet.wire
+    if not (events or objects or wire.free_form):
+        message = "the provider answered with something that is neither JSON nor an event stream"
+        raise bad_answer("bad_content_type", message)
+    if inlet.counts:
+        return Asis()
+    streams = job.streams
+    if not route.same:
+        return relay(route.way, job.reply, streams=streams, events=events)
+    if wire.decode_response is unspoken:
+        return untranslated(wire, streams=streams, events=events, objects=objects)
+    return verbatim(wire, streams=streams, events=events) or relay(route.way, job.reply, streams=streams, events=events)
+
+
+def _check(job: "Job") -> None:
+    """Judge the request by the published document."""
+    from parley.api.check import checked, checked_form
+
+    inlet, form = job.inlet, job.asked.form
+    if not inlet.documented:
+        return
+    if form is not None:
+        checked_form(inlet.operation, form.fields(), form.files())
+    else:
+        checked(inlet.operation, job.request.body)
+
+
+def error_event(job: "Job", failure: Failure) -> bytes:
+    """The event that ends a stream which broke."""
+    said = b"" if job.relay is None else job.relay.fail(failure)
+    return said or job.inlet.wire.stream_encoder(job.reply()).fail(failure)
+
+
+def told(job: "Job") -> bytes:
+    """The header lines in which every inference answer speaks of itself."""
+    lines = heads.identified(job.request.id)
+    if job.course is None:
+        return lines
+    if job.route is None:
+        return lines + b"x-parley-attempts: 0\r\n"
+    lines = b"%b%b%b\r\n" % (lines, job.route.answering, str(job.course.attempts).encode())
+    return lines + heads.dropped(job.message.dropped) if job.message.dropped else lines
+
+
+def counted_by_us(job: "Job", route: Route) -> tuple[bytes, bytes]:
+    """Header lines and body of an answer to a question about tokens that no provider is asked."""
+    count = job.inlet.wire.count
+    assert count is not None
+    exact = route.way.provider.quirks.options.get("count") == "words"
+    head = b"" if exact else b"x-parley-usage: estimated\r\n"
+    return head, count(jsontext.whole(job.request.body), words if exact else estimate)
+
+
+def reply_to(job: "Job", name: str) -> Reply:
+    """For a job whose route is known; ``name`` is for an answer without an id of its own."""
     route = job.route
     assert route is not None
     way = route.way
     return Reply(
         model=way.target.model,
-        id=job.request.id,
+        id=name,
         created=int(job.gateway.wall()),
         include_usage=job.message.include_usage or (way.verbatim and _asked_for_usage(job)),
         wire=way.outlet.name,
+        asked=job.request.body,
     )
 
 
 def _asked_for_usage(job: "Job") -> bool:
     """For a verbatim request whose answer must be rebuilt after all: its body has not been decoded before."""
+    wire = job.inlet.wire
+    if wire.decode_request is unspoken:
+        return False
     try:
-        return job.inlet.wire.decode_request(jsontext.whole(job.request.body)).include_usage
+        return getattr(wire.decode_request(jsontext.whole(job.request.body)), "include_usage", False)
     except ParleyError:
         return False

@@ -43,9 +43,9 @@ MAX_LISTED: Final = 64
 _TRACE: Final = frozenset({b"traceparent", b"tracestate", b"baggage"})
 
 _JSON: Final = b"application/json"
-STREAM_TYPE: Final = b"content-type: text/event-stream\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
 JSON_TYPE: Final = b"content-type: application/json\r\n"
 _ASK_JSON: Final = JSON_TYPE + b"accept: application/json\r\nx-request-id: "
+_ASK_ANYTHING: Final = b"accept: */*\r\nx-request-id: "
 _ASK_EVENTS: Final = JSON_TYPE + b"accept: text/event-stream\r\nx-request-id: "
 
 
@@ -75,9 +75,22 @@ def lane_head(provider: Provider, target: Target, endpoint: int, key: int, opera
     return LaneHead(f"{scheme}://{authority}", f"{slash}{base}{path}".encode(), lines, named)
 
 
-def asking(*, events: bool) -> bytes:
+def asking(*, events: bool, anything: bool = False) -> bytes:
     """Lines on what is sent and what is wanted, up to the request's id."""
+    if anything:
+        return JSON_TYPE + _ASK_ANYTHING
     return _ASK_EVENTS if events else _ASK_JSON
+
+
+def asking_by_form(headers: Headers) -> bytes:
+    """The same for a multipart request, whose Content-Type names its boundary."""
+    kind = next((value for name, value in headers if name == b"content-type"), b"")
+    return b"content-type: %b\r\n%b" % (kind, _ASK_ANYTHING)
+
+
+def typed(kind: bytes) -> bytes:
+    """The line of an answer's own type."""
+    return b"content-type: %b\r\n" % kind
 
 
 def passed_on(headers: Headers, named: frozenset[bytes]) -> bytes:

@@ -9,17 +9,15 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from parley import jsontext
 from parley.failure import Failure, ParleyError
 from parley.gateway import heads
-from parley.gateway.admission import asked, prefix_of, unknown_model
-from parley.gateway.answering import reply_to
+from parley.gateway.admission import Asked, prefix_of, read_by, unknown_model
+from parley.gateway.answering import carrier_for, counted_by_us, error_event, reply_to, sent_by, told
 from parley.gateway.record import Outcome, Phase
 from parley.gateway.route import Route, Served
 from parley.plan import Course, GiveUp, Lane, Try
 from parley.ports import Call, Caller, Destination, Flight, Headers, Request, Timer
-from parley.relay import Asis, Outgoing, Relay, outgoing, relay, verbatim
-from parley.tokens import estimate, words
+from parley.relay import Outgoing, Relay, Through
 from parley.wire import Reply
 from parley.wire.inlets import Inlet
 
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
 MAX_HELD: Final = 256 * 1024
 MAX_ERROR: Final = 64 * 1024
 LEFT: Final = 499
+LACKING: Final = (404, 405, 501)
 _UNSENT: Final = Outgoing(())
 
 
@@ -55,10 +54,11 @@ class Job:
     _held_size = 0
     message: Outgoing = _UNSENT
     _head = b""
+    _type = b""
     _paused = False
-    _stream = False
+    streams = False
     _served: Served
-    _members: jsontext.Members
+    asked: Asked
 
     def __init__(self, gateway: "Gateway", inlet: Inlet, request: Request, caller: Caller) -> None:
         self.gateway = gateway
@@ -112,7 +112,8 @@ class Job:
 
     def heartbeat(self, now: float, every: float, comment: bytes) -> None:
         """Send a comment on a stream that has been quiet for so long."""
-        if self.committed and not self.over and now - self.last_sent >= every:
+        quiet = self.committed and not self.over and now - self.last_sent >= every
+        if quiet and self.inlet.beats and not isinstance(self.relay, Through):
             self.last_sent = now
             self._caller.send(comment)
 
@@ -163,7 +164,7 @@ class Job:
         out = carrier.close()
         if carrier.failure is not None:
             self.failed(carrier.failure)
-        elif self._stream:
+        elif self.streams:
             self._deliver(carrier, out)
             self._complete(carrier)
         else:
@@ -180,7 +181,7 @@ class Job:
         if failure.detail == "stream_error" and not self.committed:
             failure = replace(failure, detail="stream_error_first")
         phase = "mid" if self.committed else "pre"
-        gateway.metrics.count("parley_upstream_errors_total", lane.provider.name, failure.log_kind, phase)
+        gateway.metrics.count("parley_upstream_errors_total", lane.provider.label, failure.log_kind, phase)
         if self.committed:
             course.broke(failure, gateway.now())
             self._error_event(failure)
@@ -193,18 +194,21 @@ class Job:
     # Admission
 
     def _admit(self) -> None:
-        gateway = self.gateway
-        self.model, streams, self._members = asked(self.request.body)
-        served = gateway.find(self.model)
+        gateway, inlet = self.gateway, self.inlet
+        read = self.asked = read_by(inlet, self.request)
+        self.model = read.model
+        served = gateway.find(inlet.operation, read.model)
         if served is None:
-            raise unknown_model(gateway.settings, self.model)
+            raise unknown_model(gateway.settings, inlet.operation, read.model)
         self._served = served
-        self._stream = streams and self.inlet.operation == "chat"
-        if self._stream and gateway.metrics.streams >= gateway.settings.limits.streams:
+        self.streams = read.streams and not inlet.counts
+        if self.streams and gateway.metrics.streams >= gateway.settings.limits.streams:
             gateway.metrics.count("parley_shed_total", "concurrency")
             raise ParleyError(Failure("overloaded", "too many open streams", retry_after=1.0))
-        registration = served.registration
-        prefix, providers = prefix_of(registration, self._members), gateway.settings.providers
+        registration, prefix = served.registration, b""
+        if registration.strategy == "prefix_hash":
+            prefix = prefix_of(inlet, read.members)
+        providers = gateway.settings.providers
         self.course = gateway.fleet.course(registration, providers, self.started, gateway.rand, prefix=prefix)
 
     # Tries
@@ -235,17 +239,21 @@ class Job:
             if route.to is None:
                 self._estimate(route)
                 return
-            message = self.message = outgoing(route.way, self.request.body, self._members)
+            message = self.message = self.outgoing(route)
         except ParleyError as error:
             self._release()
             self._refuse(error.failure)
             return
-        self._send(route, route.to, message, fresh=step.fresh)
+        to = route.to_stream if self.streams and route.to_stream is not None else route.to
+        self._send(route, to, message, fresh=step.fresh)
 
     def _send(self, route: Route, to: Destination, message: Outgoing, *, fresh: bool) -> None:
         request, course = self.request, self.course
         assert course is not None
-        head = b"%b%b\r\n" % (route.ask_events if self._stream else route.ask_json, request.id.encode())
+        lines = route.ask_events if self.streams else route.ask_json
+        if self.inlet.form:
+            lines = route.lines + heads.asking_by_form(request.headers)
+        head = b"%b%b\r\n" % (lines, request.id.encode())
         if route.verbatim:
             head += heads.passed_on(request.headers, route.named)
             if route.needs:
@@ -260,42 +268,45 @@ class Job:
 
     def _estimate(self, route: Route) -> None:
         """Count tokens ourselves, and say so where it is a guess."""
-        count = self.inlet.wire.count
-        assert count is not None
-        exact = route.way.provider.quirks.options.get("count") == "words"
-        self._head = b"" if exact else b"x-parley-usage: estimated\r\n"
-        self._answer(count(jsontext.whole(self.request.body), words if exact else estimate))
+        self._head, counted = counted_by_us(self, route)
+        self._answer(counted)
 
     def _refused_by_provider(self, status: int, failure: Failure) -> None:
-        """A provider that turns out not to count tokens leaves us to estimate; anything else is a failed try."""
-        if self.inlet.operation == "count_tokens" and status in (404, 405, 501):
-            assert self.route is not None
-            self._estimate(self.route)
+        """A provider that turns out not to have the operation is asked for another that can carry it, or we estimate;
+        anything else is a failed try."""
+        lane, lacks = self.lane, status in LACKING and failure.upstream_code != "model_not_found"
+        assert lane is not None
+        if lacks and self._served.instead(self.inlet, lane):
+            self._try(Try(lane))
         else:
             self.failed(failure)
 
     # Answers
 
     def _accept(self, headers: Headers) -> None:
-        kind = heads.content_type(headers)
-        events = kind.startswith(b"text/event-stream")
-        if not events and b"json" not in kind:
-            message = "the provider answered with something that is neither JSON nor an event stream"
-            self._broken(Failure("upstream_bad_response", message, detail="bad_content_type"))
-            return
-        route = self.route
+        route, kind = self.route, heads.content_type(headers)
         assert route is not None
+        try:
+            carrier = self.relay = carrier_for(self, route, kind)
+        except ParleyError as error:
+            self._broken(error.failure)
+            return
         if route.same:
             self._head = heads.downward(headers)
-        if self.inlet.operation != "chat":
-            self.relay = Asis()
-            return
-        self.relay = verbatim(self.inlet.wire, streams=self._stream, events=events) if route.same else None
-        if self.relay is None:
-            self.relay = relay(route.way, self._reply, streams=self._stream, events=events)
+        if isinstance(carrier, Through):
+            self.streams, self._type = True, heads.typed(kind)
 
-    def _reply(self) -> Reply:
-        return reply_to(self)
+    def reply(self) -> Reply:
+        """What an encoder must know of the request."""
+        return reply_to(self, self.name())
+
+    def name(self) -> str:
+        """For an answer without an id of its own."""
+        return self.request.id
+
+    def outgoing(self, route: Route) -> Outgoing:
+        """The request for the target of that route. Raises the caller's own faults."""
+        return sent_by(self, route)
 
     def _deliver(self, carrier: Relay, out: bytes) -> None:
         if self.committed:
@@ -318,7 +329,7 @@ class Job:
         gateway.metrics.streams += 1
         self.last_sent = gateway.now()
         course.committed(self.last_sent, first_byte=self.last_sent - self._call_at)
-        self._caller.open(200, heads.STREAM_TYPE + self._head + self._told())
+        self._caller.open(200, (self._type or self.inlet.stream_head) + self._head + told(self))
         held, self._held = b"".join(self._held or ()), None
         self.bytes_out += len(held)
         self._caller.send(held)
@@ -336,7 +347,7 @@ class Job:
     def _answer(self, out: bytes) -> None:
         self.bytes_out = len(out)
         self._succeeded()
-        self._caller.answer(200, heads.JSON_TYPE + self._head + self._told(), out)
+        self._caller.answer(200, heads.JSON_TYPE + self._head + told(self), out)
         self._end("ok", "", "done")
 
     def _succeeded(self) -> None:
@@ -352,28 +363,21 @@ class Job:
 
     def _error_event(self, failure: Failure) -> None:
         self.over = True
-        self._caller.send(self.inlet.wire.stream_encoder(self._reply()).fail(failure))
-        self._caller.finish(close=True)
+        if isinstance(self.relay, Through):
+            self._caller.cut()
+        else:
+            self._caller.send(error_event(self, failure))
+            self._caller.finish(close=True)
         self._end("error", failure.log_kind, "mid")
 
     def _refuse(self, failure: Failure) -> None:
         """The one error answer, in the caller's own dialect."""
         self.over = True
         self.status, body = self.inlet.wire.encode_error(failure, self.request.id)
-        attempts = self.course.attempts if self.course is not None else 0
-        lines = heads.JSON_TYPE + self._told() + heads.refusing(failure, self.status, attempts)
+        tries = 0 if self.course is None else self.course.attempts
+        lines = heads.JSON_TYPE + told(self) + heads.refusing(failure, self.status, tries)
         self._caller.answer(self.status, lines, body)
         self._end("error", failure.log_kind, "pre")
-
-    def _told(self) -> bytes:
-        """What every inference answer says of itself."""
-        lines = heads.identified(self.request.id)
-        if self.course is None:
-            return lines
-        if self.route is None:
-            return lines + b"x-parley-attempts: 0\r\n"
-        lines = b"%b%b%b\r\n" % (lines, self.route.answering, str(self.course.attempts).encode())
-        return lines + heads.dropped(self.message.dropped) if self.message.dropped else lines
 
     # The end
 

@@ -33,6 +33,6 @@ class Metrics:
     def count_retry(self, before: Lane, now: Lane, because: Failure) -> None:
         """Another try: at the same target a retry, at another a fallback."""
         if before.target == now.target:
-            self.count("parley_retries_total", now.provider.name, because.log_kind)
+            self.count("parley_retries_total", now.provider.label, because.log_kind)
         else:
             self.count("parley_fallbacks_total", before.target.name, now.target.name)

@@ -51,7 +51,7 @@ def line(job: "Job", outcome: Outcome, kind: str, phase: Phase) -> bytes:
         job.request.id,
         job.inlet.dialect,
         job.model,
-        lane.provider.name if lane is not None else "",
+        lane.provider.label if lane is not None else "",
         course.attempts if course is not None else 0,
         phase,
         outcome,
@@ -59,7 +59,7 @@ def line(job: "Job", outcome: Outcome, kind: str, phase: Phase) -> bytes:
         job.status,
         int((job.gateway.now() - job.started) * 1e6) / 1000,
         None if first is None else int(first * 1e6) / 1000,
-        usage.input if usage is not None else len(job.request.body) // _BYTES_PER_TOKEN,
+        usage.input if usage is not None else _asked(job),
         usage.output if usage is not None else _guessed(job),
         "estimated" if usage is None or usage.estimated else "exact",
     )
@@ -81,13 +81,12 @@ def _succeeded(job: "Job", route: Route, attempts: int) -> str:
     if '"' in name or "\\" in name:
         name = _encode(name).decode()[1:-1]
     if not route.logged:
-        parts = (_encode(part).decode() for part in (job.inlet.dialect, job.model, route.way.provider.name))
+        parts = (_encode(part).decode() for part in (job.inlet.dialect, job.model, route.way.provider.label))
         route.logged = '","dialect":{},"model":{},"provider":{},"attempts":'.format(*parts)
     took = int((job.last_sent - job.started) * 1e6)
     ttfb = "null" if first is None else _milliseconds(int(first * 1e6))
-    tokens, made, sure = len(job.request.body) // _BYTES_PER_TOKEN, 0, "estimated"
     if usage is None:
-        made = _guessed(job)
+        tokens, made, sure = _asked(job), _guessed(job), "estimated"
     else:
         tokens, made, sure = usage.input, usage.output, "estimated" if usage.estimated else "exact"
     return (
@@ -97,8 +96,16 @@ def _succeeded(job: "Job", route: Route, attempts: int) -> str:
     )
 
 
+def _asked(job: "Job") -> int:
+    """Tokens of a request that nobody counted; none for files and the like."""
+    return 0 if job.inlet.form else len(job.request.body) // _BYTES_PER_TOKEN
+
+
 def _guessed(job: "Job") -> int:
-    """Tokens of an answer that nobody counted: the pieces of a stream, else what its bytes would make."""
+    """Tokens of an answer that nobody counted: the pieces of a stream, else what its bytes would make; none for what
+    is no text."""
+    if not job.inlet.texts:
+        return 0
     if job.committed:
         return job.relay.pieces if job.relay is not None else 0
     return job.bytes_out // _BYTES_PER_TOKEN

@@ -4,49 +4,78 @@ from collections.abc import Mapping
 from typing import Final
 
 from parley.gateway import heads
+from parley.operations import OPERATIONS
 from parley.plan import Lane
 from parley.ports import Destination, Upstream
-from parley.relay import Passage, passage
-from parley.settings import Registration
+from parley.relay import Passage, carried, passage
+from parley.settings import Provider, Registration
 from parley.wire.inlets import Inlet
 
 # A registration has few lanes; a flood of them can only mean many keys and endpoints. Beyond this, begin anew.
 REMEMBERED: Final = 1024
+# Transports at whose other end stands no provider.
+OURS: Final = frozenset({"echo", "local"})
 
 
 class Route:
-    """``to`` is None where the provider cannot be asked for the operation (then tokens are estimated).
+    """``to`` is None where the provider cannot be asked for the operation (then tokens are estimated); ``to_stream``
+    is where streams are asked for, None for the same place.
 
     The asks are the constant header lines of a request for one object or for events; the request's id follows.
+    ``checked``: nobody but us judges the request, so it is checked against the published document.
     """
 
     __slots__ = (
+        "_head",
         "answering",
         "ask_events",
         "ask_json",
+        "asked",
+        "checked",
+        "lines",
         "logged",
         "named",
         "needs",
         "same",
+        "stream_type",
         "to",
+        "to_stream",
         "upstream",
         "verbatim",
         "way",
     )
 
-    def __init__(self, way: Passage, upstream: Upstream, to: Destination | None, head: heads.LaneHead) -> None:
+    def __init__(
+        self,
+        way: Passage,
+        upstream: Upstream,
+        to: Destination | None,
+        head: heads.LaneHead,
+        to_stream: Destination | None = None,
+    ) -> None:
+        self.to_stream = to_stream
+        self.asked = way.operation
         self.way = way
         self.verbatim = way.verbatim
+        self.stream_type = way.outlet.stream_type
         self.same = way.inlet is way.outlet
+        self.checked = way.provider.transport in OURS
         self.upstream = upstream
         self.to = to
-        self.ask_json = head.lines + heads.asking(events=False)
-        self.ask_events = head.lines + heads.asking(events=True)
+        self._head = head
+        free = way.outlet.free_form
+        self.lines = head.lines
+        self.ask_json = head.lines + heads.asking(events=False, anything=free)
+        self.ask_events = head.lines + heads.asking(events=True, anything=free)
         self.named = head.named
         self.needs = tuple(pair for pair in way.outlet.needs if pair[0] not in head.named)
         # What its log lines have in common; known with the first.
         self.logged = ""
         self.answering = heads.answering(way.target.name)
+
+    def without(self) -> "Route":
+        """The same where nobody can be asked."""
+        return Route(self.way, self.upstream, None, self._head)
 
 
 class Served:
@@ -69,22 +98,47 @@ class Served:
             found = self._routes[key] = self._made(inlet, lane)
         return found
 
-    def _made(self, inlet: Inlet, lane: Lane) -> Route:
+    def instead(self, inlet: Inlet, lane: Lane) -> bool:
+        """The provider answered that it has no such operation: whether another of its operations, or our own estimate,
+        carries such requests from now on."""
+        before = self.route(inlet, lane)
+        if inlet.counts:
+            self._routes[(inlet.number, lane)] = before.without()
+            return before.to is not None
+        asked = before.asked
+        carriers = OPERATIONS[inlet.operation].carriers if inlet.operation in OPERATIONS else ()
+        rest = carriers[carriers.index(asked) + 1 :] if asked in carriers else ()
+        other = next((name for name in rest if name in lane.provider.paths), None)
+        if other is not None:
+            self._routes[(inlet.number, lane)] = self._made(inlet, lane, other)
+        return other is not None
+
+    def _made(self, inlet: Inlet, lane: Lane, instead: str = "") -> Route:
         provider, target = lane.provider, lane.target
         registration = self.registration
-        if inlet.operation != "chat":
+        if inlet.counts:
             # What is set for answers does not belong into questions about the request.
             registration = Registration(model=registration.model, targets=registration.targets)
-        way = passage(inlet.wire, registration, provider, target)
-        asked = "chat" if inlet.operation == "chat" or not way.verbatim else inlet.operation
-        head = heads.lane_head(provider, target, lane.endpoint, lane.key, asked if asked in provider.paths else "chat")
-        to = Destination(
-            method=b"POST",
-            origin=head.origin,
-            path=head.path,
-            connect=provider.timeouts.connect,
-            first_byte=provider.timeouts.first_byte,
-            idle=provider.timeouts.idle,
-        )
-        asks = asked == inlet.operation and asked in provider.paths
-        return Route(way, self._upstreams[provider.transport], to if asks else None, head)
+        asked = instead or carried(provider, "chat" if inlet.counts else inlet.operation) or "chat"
+        way = passage(inlet.wire, registration, provider, target, asked, "chat" if inlet.counts else inlet.operation)
+        counts = inlet.counts and way.verbatim and inlet.operation in provider.paths
+        head = heads.lane_head(provider, target, lane.endpoint, lane.key, inlet.operation if counts else asked)
+        to = _destination(provider, head.origin, head.path)
+        events = f"{asked}_stream"
+        to_stream = None
+        if events in provider.paths:
+            path = heads.lane_head(provider, target, lane.endpoint, lane.key, events).path
+            to_stream = _destination(provider, head.origin, path)
+        goes = counts or not inlet.counts
+        return Route(way, self._upstreams[provider.transport], to if goes else None, head, to_stream)
+
+
+def _destination(provider: Provider, origin: str, path: bytes) -> Destination:
+    return Destination(
+        method=b"POST",
+        origin=origin,
+        path=path,
+        connect=provider.timeouts.connect,
+        first_byte=provider.timeouts.first_byte,
+        idle=provider.timeouts.idle,
+    )

@@ -11,13 +11,16 @@ from parley.relay.answer import (
     RebuiltStream,
     RebuiltWhole,
     Relay,
+    Through,
     VerbatimStream,
     VerbatimWhole,
+    bad_answer,
     merged,
     relay,
+    untranslated,
     verbatim,
 )
-from parley.relay.request import Outgoing, Passage, outgoing, passage
+from parley.relay.request import Outgoing, Passage, can, carried, outgoing, outgoing_form, passage
 
 __all__ = [
     "MAX_ANSWER",
@@ -27,11 +30,17 @@ __all__ = [
     "RebuiltStream",
     "RebuiltWhole",
     "Relay",
+    "Through",
     "VerbatimStream",
     "VerbatimWhole",
+    "bad_answer",
+    "can",
+    "carried",
     "merged",
     "outgoing",
+    "outgoing_form",
     "passage",
     "relay",
+    "untranslated",
     "verbatim",
 ]

@@ -13,6 +13,7 @@ from parley.relay.request import Passage
 from parley.wire import Mark, Reply, Wire
 
 MAX_ANSWER: Final = 32 * 1024 * 1024
+MAX_LINE: Final = 8 * 1024 * 1024
 
 
 class Relay:
@@ -39,6 +40,10 @@ class Relay:
         """The provider has sent everything: the remaining bytes, or a ``failure``."""
         raise NotImplementedError
 
+    def fail(self, failure: Failure) -> bytes:
+        """The error event that ends what was begun; b"" where any encoder can write it as well."""
+        return b""
+
 
 def relay(way: Passage, reply: Callable[[], Reply], *, streams: bool, events: bool) -> Relay:
     """The relay for an answer: the caller ``streams`` or not, the provider sent ``events`` or one object.
@@ -54,8 +59,27 @@ def relay(way: Passage, reply: Callable[[], Reply], *, streams: bool, events: bo
 def verbatim(wire: Wire, *, streams: bool, events: bool) -> Relay | None:
     """The relay for an answer in the caller's own wire, None where it must be rebuilt all the same."""
     if streams and events:
-        return VerbatimStream(wire)
+        return VerbatimLines(wire) if wire.lines else VerbatimStream(wire)
     return None if streams or events else VerbatimWhole(wire)
+
+
+def untranslated(wire: Wire, *, streams: bool, events: bool, objects: bool) -> Relay:
+    """The relay for an answer of a wire that passes as it is or not at all: events, an object, or any bytes.
+
+    Raises ``upstream_bad_response`` where one object came for a stream.
+    """
+    if events:
+        return VerbatimStream(wire)
+    if not objects:
+        return Through()
+    if streams:
+        raise bad_answer("bad_content_type", "the provider answered with one object where a stream was asked for")
+    return VerbatimWhole(wire)
+
+
+def bad_answer(detail: str, message: str) -> ParleyError:
+    """An answer that is not what it should be."""
+    return ParleyError(Failure("upstream_bad_response", message, detail=detail))
 
 
 class VerbatimStream(Relay):
@@ -67,7 +91,7 @@ class VerbatimStream(Relay):
         super().__init__()
         self._wire = wire
         self._glance = wire.glance
-        self._reader = SseReader()
+        self._reader = SseReader(wire.max_event)
         self._any = self._finished = False
         # A mark that was taken note of, without usage or end: again it says nothing new.
         self._last = Mark()
@@ -136,6 +160,47 @@ class VerbatimStream(Relay):
         return self._glance(event, data)
 
 
+class VerbatimLines(VerbatimStream):
+    """The same for a wire whose events are lines, each one JSON object."""
+
+    __slots__ = ("_rest",)
+
+    def __init__(self, wire: Wire) -> None:
+        super().__init__(wire)
+        self._rest = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """Whole lines, unchanged."""
+        self._any = True
+        lines = (self._rest + data).split(b"\n")
+        self._rest = lines.pop()
+        if len(self._rest) > MAX_LINE:
+            self.failure = Failure("upstream_bad_response", "the provider sent an endless line", detail="bad_event")
+            return b""
+        return self._passed(lines)
+
+    def close(self) -> bytes:
+        """The last line may lack its end."""
+        last = self._passed([self._rest]) if self._rest.strip() and not self.ended else b""
+        return last if self.failure is not None else last + super().close()
+
+    def _passed(self, lines: list[bytes]) -> bytes:
+        out: list[bytes] = []
+        for line in lines:
+            if not line.strip():
+                continue
+            if self.ended or not self._look(line):
+                self.trailing = self.ended
+                break
+            out.append(line + b"\n")
+        return b"".join(out)
+
+    def _glanced(self, block: bytes) -> Mark:
+        if not block.isascii():
+            check_text(block)
+        return self._glance("", block)
+
+
 class RebuiltStream(Relay):
     """Events are decoded to the canonical form and encoded for the caller."""
 
@@ -158,6 +223,10 @@ class RebuiltStream(Relay):
     def close(self) -> bytes:
         """What the decoder still owes, or the failure of an early end."""
         return b"" if self.ended else self._encoded(self._decoder.close)
+
+    def fail(self, failure: Failure) -> bytes:
+        """Only the encoder of the stream knows its numbers."""
+        return self._encoder.fail(failure)
 
     def _encoded(self, decode: Callable[[], list[Event]]) -> bytes:
         try:
@@ -213,6 +282,23 @@ class Asis(Relay):
 
     def _answer(self, body: bytes) -> bytes:
         return body
+
+
+class Through(Relay):
+    """Bytes of any type (sound, plain text), passed on as they come. Nothing in them can tell of an error."""
+
+    def feed(self, data: bytes) -> bytes:
+        """The same bytes."""
+        self.content = self.content or data != b""
+        return data
+
+    def close(self) -> bytes:
+        """Nothing more; an answer without a byte is none."""
+        if self.content:
+            self.ended = True
+        else:
+            self.failure = _empty()
+        return b""
 
 
 class VerbatimWhole(Asis):

@@ -6,17 +6,28 @@ from typing import Any, Final
 from msgspec import Raw, Struct
 from msgspec.structs import fields, replace
 
-from parley import jsontext
+from parley import extensions, jsontext
+from parley.extensions import ALIAS
 from parley.failure import invalid
 from parley.ir import ChatRequest
-from parley.settings import Provider, Registration, Target
-from parley.wire import PARAMETERS, Wire, load
+from parley.multipart import Form
+from parley.operations import OPERATIONS
+from parley.settings import EVERY, EXTENSIONS, Provider, Quirks, Registration, Target
+from parley.wire import PARAMETERS, SPOKEN, Wire, load, unspoken
 
 # Two names of one parameter: a caller who sent either has decided.
 _SAME: Final = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
-_UNSENT: Final[Mapping[str, Any]] = {"model": "", "messages": [{"role": "user", "content": ""}]}
+_UNSENT_CHAT: Final[Mapping[str, Any]] = {"model": "", "messages": [{"role": "user", "content": ""}]}
+_UNSENT: Final[Mapping[str, Mapping[str, Any]]] = {
+    "embeddings": {"model": "", "input": ""},
+    "rerank": {"model": "", "query": "", "documents": []},
+    "image_generation": {"model": "", "prompt": ""},
+}
 _NONE: Final[frozenset[str]] = frozenset()
-_ABSENT: Mapping[str, Any] = {field.name: field.default for field in fields(ChatRequest)}
+# Extension fields that the canonical form knows.
+_MEANT: Final = ("top_k", "seed")
+_NO_VALUES: Final = extensions.Taken({}, {})
+_NAMES: Final = frozenset(name for name, field in extensions.FIELDS.items() if field.top)
 
 
 class Passage(Struct, frozen=True, kw_only=True):
@@ -24,7 +35,8 @@ class Passage(Struct, frozen=True, kw_only=True):
 
     ``defaults`` and ``overrides`` are top-level members of the inlet's wire; ``fields`` and ``forced``
     are canonical fields for parameters that this wire has no top-level name for. ``named`` is the target's model
-    as JSON.
+    as JSON. ``held`` and ``imposed`` are extension values, by default and always; ``own`` are the extension fields
+    that the inlet's wire has itself.
     """
 
     inlet: Wire
@@ -39,6 +51,12 @@ class Passage(Struct, frozen=True, kw_only=True):
     overrides: Mapping[str, Any]
     fields: Mapping[str, Any]
     forced: Mapping[str, Any]
+    quirks: Quirks
+    operation: str
+    asked: str
+    own: frozenset[str]
+    held: Mapping[str, Any]
+    imposed: Mapping[str, Any]
 
 
 class Outgoing:
@@ -59,35 +77,86 @@ class Outgoing:
         self.include_usage = include_usage
 
 
-def passage(inlet: Wire, registration: Registration, provider: Provider, target: Target) -> Passage:
-    """Decide how requests go. Verbatim needs the same wire and edits that it can name at top level."""
-    outlet = load(provider.wire)
-    defaults, fields = _named(inlet, registration.defaults)
-    overrides, forced = _named(inlet, registration.overrides)
-    quirks = provider.quirks
-    edits = defaults or overrides or quirks.rename or quirks.drop or quirks.default
+def carried(provider: Provider, operation: str) -> str | None:
+    """The provider's own operation that is used for ``operation``, None where it has none that could be."""
+    known = OPERATIONS.get(operation)
+    carriers = (operation,) if known is None else known.carriers
+    spoken = SPOKEN[provider.wire]
+    return next((name for name in carriers if name in provider.paths and name in spoken), None)
+
+
+def can(provider: Provider | None, operation: str) -> bool:
+    """Whether a provider can be asked for that operation, in its own words or in a translation."""
+    return provider is not None and carried(provider, operation) is not None
+
+
+def passage(
+    inlet: Wire,
+    registration: Registration,
+    provider: Provider,
+    target: Target,
+    operation: str = "chat",
+    asked: str = "",
+) -> Passage:
+    """Decide how requests go: ``operation`` is the provider's, ``asked`` the caller's ("" where it is the same).
+
+    Verbatim needs the same wire and edits that it can name at top level.
+    """
+    outlet = load(SPOKEN[provider.wire][operation])
+    own = _own(inlet)
+    # The configuration speaks of parameters by the names of one wire, whatever the caller's.
+    spoken = own | _own(load(PARAMETERS))
+    held, silent = extensions.gathered(registration.defaults, spoken, asked or operation)
+    imposed, always = extensions.gathered(registration.overrides, spoken, asked or operation)
+    free = registration.endpoint != EVERY
+    defaults, silently = _named(inlet, silent, free=free)
+    overrides, firmly = _named(inlet, always, free=free)
+    fields, forced = _canonical(silently, operation), _canonical(firmly, operation)
+    quirks = _quirks_of(provider, operation)
+    edits = defaults or overrides or held or imposed or quirks.rename or quirks.drop or quirks.default
     return Passage(
         inlet=inlet,
         outlet=outlet,
         provider=provider,
         target=target,
         unknown=registration.unknown_fields,
-        verbatim=inlet is outlet and not fields and not forced and inlet.weighty.isdisjoint((*defaults, *overrides)),
+        verbatim=inlet is outlet
+        and (outlet.encode_request is unspoken or not (fields or forced))
+        and inlet.weighty.isdisjoint((*defaults, *overrides)),
         named=Raw(jsontext.encode(target.model)),
         plain=not edits and registration.unknown_fields == "forward",
         defaults=defaults,
         overrides=overrides,
-        fields=_canonical(fields),
-        forced=_canonical(forced),
+        fields=fields,
+        forced=forced,
+        quirks=quirks,
+        operation=operation,
+        asked=asked or operation,
+        own=own,
+        held=held,
+        imposed=imposed,
     )
+
+
+def _quirks_of(provider: Provider, operation: str) -> Quirks:
+    """A row's names and defaults are those of its chat; what a vendor cannot take it can take nowhere."""
+    quirks = provider.quirks
+    return quirks if operation == "chat" else Quirks(drop=quirks.drop, options=quirks.options)
+
+
+def _own(wire: Wire) -> frozenset[str]:
+    """The extension fields that a wire has as members of its own."""
+    return frozenset(name for name in extensions.FIELDS if name in wire.known or name in wire.rename)
 
 
 def outgoing(way: Passage, body: bytes, members: jsontext.Members) -> Outgoing:
     """The request for the target. Raises the caller's own faults (``invalid_request``, ``invalid_json``)."""
     if not way.verbatim:
         return _rebuilt(way, body)
-    if not way.plain:
+    if not way.plain or EXTENSIONS in members or ALIAS in members:
         return _edited(way, members)
+    if way.inlet.placed:
+        return Outgoing((body,))
     model = way.target.model
     named = members["model"]
     if named == way.named or jsontext.text(named) == model:
@@ -95,12 +164,37 @@ def outgoing(way: Passage, body: bytes, members: jsontext.Members) -> Outgoing:
     return Outgoing(jsontext.replaced(body, members, {"model": model}))
 
 
-def _named(wire: Wire, parameters: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Parameters split into members of this wire and those it has no top-level name for."""
+def outgoing_form(way: Passage, form: Form) -> Outgoing:
+    """The same for a multipart request: fields are set or added, files stay where they are."""
+    given = {part.name.removesuffix("[]") for part in form.parts}
+    values = {name: value for name, value in way.defaults.items() if name not in given} | dict(way.overrides)
+    changes: dict[str, tuple[str, ...] | None] = {}
+    for name, value in values.items():
+        changes |= {name: None, f"{name}[]": None}
+        changes[f"{name}[]" if isinstance(value, list) else name] = _texts(value)
+    if form.field("model") != way.target.model:
+        changes["model"] = (way.target.model,)
+    return Outgoing(form.edited(changes) if changes else (form.body,))
+
+
+def _texts(value: Any) -> tuple[str, ...] | None:
+    """A field's value as forms write it."""
+    if value is None:
+        return None
+    if isinstance(value, list):
+        return tuple(text for item in value for text in _texts(item) or ())
+    return (value if isinstance(value, str) else jsontext.encode(value).decode(),)
+
+
+def _named(wire: Wire, parameters: Mapping[str, Any], *, free: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Parameters split into members of this wire and those it has no top-level name for. ``free``: they were set for
+    this operation alone, so that also what nobody knows is meant for it."""
     named, rest = {}, {}
     for name, value in parameters.items():
-        if wire.name == PARAMETERS:
+        if wire.name == PARAMETERS or (wire.decode_request is unspoken and (free or name in wire.known)):
             named[name] = value
+        elif wire.decode_request is unspoken:
+            continue
         elif name in wire.rename:
             listed = name == "stop" and isinstance(value, str)
             named[wire.rename[name]] = [value] if listed else value
@@ -109,14 +203,30 @@ def _named(wire: Wire, parameters: Mapping[str, Any]) -> tuple[dict[str, Any], d
     return named, rest
 
 
-def _canonical(parameters: Mapping[str, Any]) -> dict[str, Any]:
+def _canonical(parameters: Mapping[str, Any], operation: str) -> dict[str, Any]:
     """Parameters as canonical fields, read by the wire whose names they bear."""
     if not parameters:
         return {}
-    silent = load(PARAMETERS).decode_request(dict(_UNSENT))
-    spoken = load(PARAMETERS).decode_request({**_UNSENT, **parameters})
-    values = {name: getattr(spoken, name) for name in ChatRequest.__struct_fields__}
+    unsent = _UNSENT.get(operation)
+    speaker = load(SPOKEN[PARAMETERS][operation] if unsent is not None else PARAMETERS)
+    unsent = unsent or _UNSENT_CHAT
+    silent = speaker.decode_request(dict(unsent))
+    spoken = speaker.decode_request({**unsent, **parameters})
+    values = {name: getattr(spoken, name) for name in type(silent).__struct_fields__}
     return {name: value for name, value in values.items() if value != getattr(silent, name) and name != "extra"}
+
+
+def _extended(way: Passage, body: dict[str, Any]) -> extensions.Taken:
+    """The extension values in effect, out of the body. Fields beside the object that nobody asked us to read pass."""
+    if (
+        way.held
+        or way.imposed
+        or EXTENSIONS in body
+        or ALIAS in body
+        or (not way.verbatim and not _NAMES.isdisjoint(body))
+    ):
+        return extensions.taken(body, way.held, way.imposed, operation=way.asked, own=way.own)
+    return _NO_VALUES
 
 
 def _unknown(way: Passage, body: dict[str, Any]) -> tuple[str, ...]:
@@ -144,7 +254,7 @@ def _merge(way: Passage, body: dict[str, Any]) -> None:
 
 def _quirks(way: Passage, body: dict[str, Any]) -> list[str]:
     """The vendor's differences, last; gives the caller's fields that it cannot take."""
-    quirks = way.provider.quirks
+    quirks = way.quirks
     for name, other in quirks.rename.items():
         if name in body:
             value = body.pop(name)
@@ -159,10 +269,14 @@ def _quirks(way: Passage, body: dict[str, Any]) -> list[str]:
 
 def _edited(way: Passage, members: jsontext.Members) -> Outgoing:
     body: dict[str, Any] = dict(members)
+    extended = _extended(way, body)
     unknown = _unknown(way, body)
     _merge(way, body)
-    body["model"] = way.target.model
+    if not way.inlet.placed:
+        body["model"] = way.target.model
     dropped = [name for name in _quirks(way, body) if name in members]
+    if extended:
+        dropped += extensions.spread(extended, body, way.provider.extensions, forward=way.unknown == "forward")
     if dropped and way.unknown == "strict":
         raise invalid(f"{way.target.name} cannot take {dropped[0]!r}", dropped[0])
     return Outgoing((jsontext.encode(body),), (*unknown, *dropped))
@@ -170,18 +284,27 @@ def _edited(way: Passage, members: jsontext.Members) -> Outgoing:
 
 def _rebuilt(way: Passage, body: bytes) -> Outgoing:
     sent = jsontext.whole(body)
-    quirks = way.provider.quirks
+    quirks = way.quirks
     names: Set[str] = set(sent) if quirks.rename or quirks.drop or quirks.default else _NONE
+    extended = _extended(way, sent)
     unknown = _unknown(way, sent)
     _merge(way, sent)
     sent["model"] = way.target.model
     request = way.inlet.decode_request(sent)
     if way.fields or way.forced:
-        silent = {name: value for name, value in way.fields.items() if getattr(request, name) == _ABSENT[name]}
+        absent = {field.name: field.default for field in fields(request)}
+        silent = {name: value for name, value in way.fields.items() if getattr(request, name) == absent[name]}
         request = replace(request, **{**silent, **way.forced})
+    meant = {name: extended[name] for name in _MEANT if name in extended and hasattr(request, name)}
+    if meant:
+        request = replace(request, **meant)
+        extended = extended.without(meant)
     encoded = way.outlet.encode_request(request, quirks.options)
     quirky = [name for name in _quirks(way, encoded.body) if name in names] if names else []
+    if extended:
+        quirky += extensions.spread(extended, encoded.body, way.provider.extensions, carried=way.operation)
     dropped = (*unknown, *encoded.dropped, *quirky)
     if dropped and way.unknown == "strict":
         raise invalid(f"{way.target.name} cannot take {dropped[0]!r}", dropped[0])
-    return Outgoing((jsontext.encode(encoded.body),), dropped, encoded.headers, request.include_usage)
+    usage = isinstance(request, ChatRequest) and request.include_usage
+    return Outgoing((jsontext.encode(encoded.body),), dropped, encoded.headers, usage)

@@ -2,6 +2,7 @@
 
 from urllib.parse import unquote
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -9,10 +10,12 @@ from starlette.routing import Route
 
 from parley import __version__
 from parley.failure import Failure, ParleyError
+from parley.operations import OPERATIONS
+from parley.serve import described, stateful
 from parley.serve.house import House
 from parley.serve.metrics import exposition
 from parley.wire import listing, load
-from parley.wire.inlets import dialect_of, model_prefixes, unserved
+from parley.wire.inlets import below, dialect_of, model_prefixes
 
 _JSON = "application/json"
 
@@ -30,6 +33,9 @@ def application(house: House) -> Starlette:
     for prefix in model_prefixes():
         routes.append(Route(f"{prefix}/models", pages.models, methods=["GET"]))
         routes.append(Route(f"{prefix}/models/{{model:path}}", pages.model, methods=["GET"]))
+    if house.store is not None:
+        routes += stateful.routes(house, house.store)
+    routes += described.routes(house)
     return Starlette(routes=routes, exception_handlers={404: pages.unknown, 405: pages.unknown})
 
 
@@ -50,13 +56,14 @@ class Pages:
 
     async def ready(self, request: Request) -> Response:
         """Whether new requests are taken."""
-        if self._house.draining:
-            return Response(b'{"status":"draining","problems":[]}', 503, media_type=_JSON)
-        return Response(b'{"status":"ready","problems":[]}', media_type=_JSON)
+        problems, draining = self._house.problems(), self._house.draining
+        status = "draining" if draining else "degraded" if problems else "ready"
+        body = msgspec.json.encode({"status": status, "problems": problems})
+        return Response(body, 503 if draining else 200, media_type=_JSON)
 
     async def metrics(self, request: Request) -> Response:
         """Prometheus text."""
-        body, kind = exposition(self._house.gateway)
+        body, kind = exposition(self._house.gateway, self._house.store.dropped if self._house.store else 0)
         return Response(body, media_type=kind)
 
     async def models(self, request: Request) -> Response:
@@ -69,27 +76,26 @@ class Pages:
     async def model(self, request: Request) -> Response:
         """One of them; names may contain slashes, encoded or not."""
         name = unquote(request.path_params["model"])
-        if self._house.gateway.find(name) is None:
+        if not self._known(name):
             return self._error(request, Failure("model_not_found", f"no model {name[:200]!r}", param="model"))
         return self._json(request, listing.one(_dialect(request), self._entry(name)))
 
     async def unknown(self, request: Request, error: Exception) -> Response:
         """No such path, or not with this method."""
-        path = bytes(request.scope.get("raw_path") or str(request.scope["path"]).encode())
-        if path in self._house.inlets:
-            return self._not_allowed(request, "POST")
-        allowed = (getattr(error, "headers", None) or {}).get("Allow")
+        raw = bytes(request.scope.get("raw_path") or str(request.scope["path"]).encode())
+        path, known = raw.decode("latin-1")[:200], below(str(request.scope["path"]))
+        verdict = None if known is None else described.unserved(request.method, known, request.url.query)
+        if verdict is not None and verdict.status == 501:
+            message = f"{request.method} {path} is not implemented by this server"
+            answer = self._error(request, Failure("not_implemented", message))
+            answer.headers["x-should-retry"] = "false"
+            return answer
+        allowed = (getattr(error, "headers", None) or {}).get("Allow") or ("POST" if raw in self._house.inlets else "")
+        if verdict is not None and verdict.status == 405:
+            allowed = ", ".join(verdict.allowed)
         if allowed:
             return self._not_allowed(request, allowed)
-        return self._nothing(request, path.decode("latin-1")[:200])
-
-    def _nothing(self, request: Request, path: str) -> Response:
-        if not unserved(path):
-            return self._error(request, Failure("invalid_request", f"there is nothing at {path}", status=404))
-        message = f"{request.method} {path} is not implemented by this server"
-        answer = self._error(request, Failure("not_implemented", message))
-        answer.headers["x-should-retry"] = "false"
-        return answer
+        return self._error(request, Failure("invalid_request", f"there is nothing at {path}", status=404))
 
     def _not_allowed(self, request: Request, allowed: str) -> Response:
         message = f"{request.method} is not possible here; allowed: {allowed}"
@@ -102,8 +108,7 @@ class Pages:
 
     def _error(self, request: Request, failure: Failure) -> Response:
         path = str(request.scope["path"]).encode()
-        inlet = self._house.inlets.get(path)
-        wire = inlet.wire if inlet is not None else load(_dialect(request))
+        wire = load(self._house.inlets.wire_at(path) or _dialect(request))
         request_id = self._request_id(request)
         status, body = wire.encode_error(failure, request_id)
         return _response(request_id, body, status)
@@ -117,9 +122,14 @@ class Pages:
         names = dict.fromkeys((*(name for _, name in registrations), *self._house.gateway.settings.offered))
         return tuple(self._entry(name) for name in names)
 
+    def _known(self, name: str) -> bool:
+        settings = self._house.gateway.settings
+        return any(settings.find(operation, name) is not None for operation in OPERATIONS)
+
     def _entry(self, name: str) -> listing.Listed:
-        found = self._house.gateway.settings.find("chat", name)
-        owner = found.targets[0].provider if found and found.targets else "parley"
+        settings = self._house.gateway.settings
+        found = next(filter(None, (settings.find(operation, name) for operation in OPERATIONS)), None)
+        owner = found.targets[0].provider.partition("#")[0] if found and found.targets else "parley"
         return listing.Listed(id=name, created=self._started, owner=owner)
 
 

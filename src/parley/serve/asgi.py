@@ -36,7 +36,8 @@ class Shell:
             return
         path = bytes(scope.get("raw_path") or scope["path"].encode())
         refusal = self._refusal(scope, path)
-        inlet = self._house.inlets.get(path) if scope["method"] == "POST" else None
+        query = bytes(scope.get("query_string") or b"")
+        inlet = self._house.inlets.find(path, query) if scope["method"] == "POST" else None
         if refusal is not None:
             await self._refuse(send, path, refusal)
         elif inlet is not None:
@@ -56,9 +57,13 @@ class Shell:
             return edge.HEADERS
         noted, twice = edge.noted_of(headers)
         refusal = house.door.head(scope.get("http_version", "1.1"), noted, twice=twice)
-        if refusal is None and path not in house.inlets:
+        if refusal is None and path not in house.inlets.known:
             refusal = edge.path_refusal(target)
-        return refusal or edge.framing_refusal(noted, scope.get("http_version", "1.1"), house.limits.body)
+        return refusal or edge.framing_refusal(noted, scope.get("http_version", "1.1"), self._limit(path))
+
+    def _limit(self, path: bytes) -> int:
+        inlet, limits = self._house.inlets.find(path), self._house.limits
+        return limits.upload if inlet is not None and inlet.form else limits.body
 
     async def _refuse(self, send: Send, path: bytes, refusal: Refusal) -> None:
         request_id = self._house.gateway.request_id(None)
@@ -72,7 +77,7 @@ class Shell:
         house = self._house
         try:
             async with asyncio.timeout(house.limits.body_time):
-                body = await self._body(receive)
+                body = await self._body(receive, self._limit(path))
         except TimeoutError:
             body = edge.BODY_TIME
         if body is None:
@@ -83,7 +88,7 @@ class Shell:
         headers: Headers = list(scope["headers"])
         given = next((value for name, value in headers if name == b"x-request-id"), None)
         caller = AsgiCaller()
-        request = Request(headers, body, house.gateway.request_id(given))
+        request = Request(headers, body, house.gateway.request_id(given), path)
         job = house.gateway.begin(inlet, request, caller)
         await self._answer(job, caller, receive, send)
 
@@ -108,7 +113,7 @@ class Shell:
         finally:
             leaving.cancel()
 
-    async def _body(self, receive: Receive) -> bytes | Refusal | None:
+    async def _body(self, receive: Receive, limit: int) -> bytes | Refusal | None:
         """The whole body, a refusal where it is too large, None where the caller left."""
         parts: list[bytes] = []
         size = 0
@@ -118,8 +123,8 @@ class Shell:
                 return None
             parts.append(message.get("body", b""))
             size += len(parts[-1])
-            if size > self._house.limits.body:
-                return edge.too_large(self._house.limits.body)
+            if size > limit:
+                return edge.too_large(limit)
             if not message.get("more_body", False):
                 return b"".join(parts)
 
@@ -154,6 +159,10 @@ class AsgiCaller:
     def finish(self, *, close: bool = False) -> None:
         """The end; the server decides about its connection."""
         self._queue.put_nowait({"type": "http.response.body", "body": b"", "more_body": False})
+        self._queue.put_nowait(None)
+
+    def cut(self) -> None:
+        """The answer ends without its end, at which servers close the connection."""
         self._queue.put_nowait(None)
 
     def leave(self) -> None:

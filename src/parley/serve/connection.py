@@ -22,6 +22,7 @@ from parley.serve.house import SWEEP_SECONDS, House
 IDLE_SECONDS: Final = 75.0
 LINGER_SECONDS: Final = 2.0
 LINGER_BYTES: Final = 65536
+UPLOAD_BYTES: Final = 1024 * 1024
 _FOREVER: Final = float("inf")
 _VERSIONS: Final = ("1.1", "1.0")
 _IDLE: Final = Refusal(408, "the connection was idle", "idle")
@@ -65,6 +66,8 @@ class CallerConnection:
         self._deadline = 0.0
         self._message_bytes = 0
         self._body_bytes = 0
+        self._max_body = house.max_body
+        self._due_bytes = house.max_body
         self._discarded = 0
         self._in_head = False
         self._closing = False
@@ -142,6 +145,7 @@ class CallerConnection:
         self._noted = {}
         self._twice = False
         self._body_bytes = 0
+        self._due_bytes = self.house.max_body
         self._in_head = True
         if self._owed is not edge.HEADER_TIME:
             self._expect(edge.HEADER_TIME, self.house.header_time)
@@ -167,13 +171,14 @@ class CallerConnection:
         if b"upgrade" in self._noted and self._parser.should_upgrade():
             return
         url = self._url
-        inlet = self.house.inlets.get(url)
+        inlet = self.house.inlets.find(url)
         path = url
         if inlet is None and b"?" in url:
-            path = url.partition(b"?")[0]
-            inlet = self.house.inlets.get(path)
+            path, _, query = url.partition(b"?")
+            inlet = self.house.inlets.find(path, query)
         parser = self._parser
         method, version = parser.get_method(), parser.get_http_version()
+        self._max_body = self.house.max_upload if inlet is not None and inlet.form else self.house.max_body
         refusal = self._head_refusal(path, version)
         if refusal is not None:
             self._refuse(refusal)
@@ -181,7 +186,9 @@ class CallerConnection:
         self._expect(edge.BODY_TIME, self.house.body_time)
         incoming: Incoming
         if inlet is not None and method == b"POST":
-            incoming = Exchange(self, self._headers, inlet, self._noted.get(b"x-request-id"))
+            exchange = incoming = Exchange(self, self._headers, inlet, self._noted.get(b"x-request-id"))
+            if inlet.placed:
+                exchange.target = url
         else:
             incoming = Plain(self, self._headers, url, method)
         incoming.old = version == "1.0"
@@ -193,10 +200,14 @@ class CallerConnection:
         if self._closing:
             return
         self._body_bytes += len(data)
-        if self._body_bytes > self.house.max_body:
-            self._refuse(edge.too_large(self.house.max_body))
+        if self._body_bytes > self._max_body:
+            self._refuse(edge.too_large(self._max_body))
         elif self._receiving is not None:
             self._receiving.parts.append(data)
+            if self._body_bytes > self._due_bytes:
+                # A long upload is not a slow one: the time is for each so many bytes.
+                self._due_bytes = self._body_bytes + UPLOAD_BYTES
+                self._expect(edge.BODY_TIME, self.house.body_time)
 
     def on_message_complete(self) -> None:
         """The request is whole."""
@@ -283,9 +294,9 @@ class CallerConnection:
         if len(self._headers) > edge.MAX_HEADERS:
             return edge.HEADERS
         refusal = house.door.head(version, self._noted, twice=self._twice)
-        if refusal is None and self._url not in house.inlets:
+        if refusal is None and self._url not in house.inlets.known:
             refusal = edge.path_refusal(self._url)
-        return refusal or edge.framing_refusal(self._noted, version, house.max_body)
+        return refusal or edge.framing_refusal(self._noted, version, self._max_body)
 
     def _expect(self, owed: Refusal, seconds: float) -> None:
         self._owed = owed
@@ -351,7 +362,7 @@ class CallerConnection:
 
     def _discard(self, size: int) -> None:
         self._discarded += size
-        if self._body_bytes + self._discarded > self.house.max_body + LINGER_BYTES:
+        if self._body_bytes + self._discarded > self._max_body + LINGER_BYTES:
             self.transport.close()
 
 

@@ -65,6 +65,7 @@ class Exchange(Incoming):
     """See the module."""
 
     job: Job | None = None
+    target = b""
 
     def __init__(self, connection: "CallerConnection", headers: Headers, inlet: Inlet, given_id: bytes | None) -> None:
         super().__init__(connection, headers)
@@ -76,7 +77,8 @@ class Exchange(Incoming):
         house = self.connection.house
         self.began = house.loop.time()
         gateway = house.gateway
-        job = gateway.begin(self.inlet, Request(self.headers, self.body(), gateway.request_id(self.given_id)), self)
+        request = Request(self.headers, self.body(), gateway.request_id(self.given_id), self.target)
+        job = gateway.begin(self.inlet, request, self)
         if not self.over:
             self.job = job
 
@@ -152,6 +154,15 @@ class Exchange(Incoming):
         last = self.body() + (b"" if self.old else b"0\r\n\r\n")
         if last:
             self.connection.transport.write(last)
+        self._done()
+
+    def cut(self) -> None:
+        """No last chunk, and where none was due a reset."""
+        if self.over:
+            return
+        self.keep_alive = False
+        if self.old:
+            self.connection.transport.abort()
         self._done()
 
     def _done(self) -> None:

@@ -1,12 +1,17 @@
 """What the listener's parts share: the gateway, the table of hot paths, the edge's limits."""
 
 import asyncio
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from msgspec.structs import asdict
 
 from parley.gateway import Gateway
 from parley.serve.edge import Door, Refusal
 from parley.wire import Wire, load
-from parley.wire.inlets import Inlet, dialect_of, inlets
+from parley.wire.inlets import Inlets, dialect_of
+
+if TYPE_CHECKING:
+    from parley.store import Store
 
 SWEEP_SECONDS: Final = 0.25
 
@@ -21,19 +26,25 @@ class Watched(Protocol):
 class House:
     """One per event loop. ``watched`` are its connections; ``now`` is monotonic time as of the last sweep."""
 
-    def __init__(self, gateway: Gateway, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, gateway: Gateway, loop: asyncio.AbstractEventLoop, store: "Store | None" = None) -> None:
         self.gateway = gateway
+        self.store = store
         self.limits = limits = gateway.settings.limits
         # What every request asks for, where it is found at the least cost.
-        self.max_header, self.max_body = limits.header, limits.body
+        self.max_header, self.max_body, self.max_upload = limits.header, limits.body, limits.upload
         self.header_time, self.body_time = limits.header_time, limits.body_time
         self.door = Door(gateway.settings)
-        self.inlets: dict[bytes, Inlet] = dict(inlets())
+        self.inlets = Inlets()
         self.loop = loop
         self.draining = False
         self.now = loop.time()
         self.watched: set[Watched] = set()
         self._timer: asyncio.TimerHandle | None = None
+
+    def problems(self) -> list[dict[str, Any]]:
+        """What does not work although requests are served: kind, message, and where it is."""
+        rejected = [{"kind": "config", **asdict(found)} for found in self.gateway.settings.rejected]
+        return rejected + (self.store.problems() if self.store is not None else [])
 
     def watch(self, connection: Watched) -> None:
         """Look at it until ``unwatch``."""
@@ -49,15 +60,14 @@ class House:
     def refused(self, path: bytes, refusal: Refusal, request_id: str) -> tuple[int, bytes]:
         """Count and log a refusal; its status and body in the dialect the path speaks."""
         self.gateway.metrics.count("parley_rejected_total", refusal.reason)
-        inlet = self.inlets.get(path)
+        inlet = self.inlets.find(path)
         if inlet is not None:
             self.gateway.turned_away(inlet.dialect, request_id, refusal.reason, refusal.status)
         return self.wire_of(path).encode_error(refusal.failure(), request_id)
 
     def wire_of(self, path: bytes) -> Wire:
         """The dialect whose error shape a path's callers read."""
-        inlet = self.inlets.get(path)
-        return inlet.wire if inlet is not None else load(dialect_of(path))
+        return load(self.inlets.wire_at(path) or dialect_of(path))
 
     def _sweep(self) -> None:
         self.now = now = self.loop.time()

@@ -29,6 +29,7 @@ from parley.ports import Upstream
 from parley.serve.asgi import App, Shell
 from parley.serve.house import House
 from parley.settings import Settings
+from parley.store import Store
 
 DRAIN_SECONDS = 30.0
 BACKLOG = 4096
@@ -49,22 +50,31 @@ async def _serve(settings: Settings, sockets: list[socket.socket], ready: Callab
     loop = asyncio.get_running_loop()
     log = LineLog(loop, STDERR)
     gateway = gateway_for(settings, loop, log.write)
-    house = House(gateway, loop)
+    store = gateway.memory = Store(settings.store, loop, retention=settings.retention, write=log.write)
+    if settings.store or store.exists:
+        store.wake()
+    house = House(gateway, loop, store)
     server = Server(house, log, ready)
     await server.serve(sockets)
+    await store.close()
     for upstream in gateway.upstreams.values():
         upstream.close()
     log.flush()
     return 130 if server.stopped_by == signal.SIGINT else 0
 
 
-def gateway_for(settings: Settings, loop: asyncio.AbstractEventLoop, write: Callable[[bytes], None]) -> Gateway:
-    """A gateway on this loop with every upstream transport that the settings name."""
+def gateway_for(
+    settings: Settings,
+    loop: asyncio.AbstractEventLoop,
+    write: Callable[[bytes], None],
+    patience: float | None = None,
+) -> Gateway:
+    """A gateway on this loop with every upstream transport that the settings name. ``patience``: see upstreams."""
     from parley.io.clock import LoopClock
 
     transports: dict[str, Upstream] = {}
     gateway = Gateway(settings, transports, LoopClock(loop), rand=random.random, wall=time.time, write=write)
-    transports.update(upstreams(settings, loop, gateway.stale))
+    transports.update(upstreams(settings, loop, gateway.stale, write, patience))
     return gateway
 
 
