@@ -198,6 +198,20 @@ def test_the_caller_decides_whether_it_is_remembered(store: bool | None):
     assert len(notes.kept) == (store is not False)
 
 
+def test_words_of_an_answer_are_not_taken_for_its_end():
+    on, notes = stage()
+    _, ear = ask(on, stream=True)
+    said = "event: response.completed"
+    start = b'data: {"id":"c-1","model":"m-1","choices":[{"index":0,"delta":'
+    on.sent[0].stream(
+        start + msgspec.json.encode({"role": "assistant", "content": said}) + b',"finish_reason":"stop"}]}\n\n',
+        b"data: [DONE]\n\n",
+    )
+    (kept,) = notes.kept
+    assert msgspec.json.decode(kept.response)["output"][0]["content"][0]["text"] == said
+    assert ear.heard[-1] == ("finish", False)
+
+
 def test_a_stream_is_remembered_by_its_last_event_before_the_caller_hears_it():
     on, notes = stage()
     _, ear = ask(on, stream=True)

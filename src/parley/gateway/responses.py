@@ -31,7 +31,8 @@ _TRUE: Final = Raw(b"true")
 _FALSE: Final = Raw(b"false")
 _EMPTY: Final = Raw(b"[]")
 _REFERENCE: Final = b'"item_reference"'
-_TERMINAL: Final = (b"event: response.completed", b"event: response.incomplete", b"event: response.failed")
+# With its line end, which no JSON text holds: an answer may well speak of these words.
+_TERMINAL: Final = (b"event: response.completed\n", b"event: response.incomplete\n", b"event: response.failed\n")
 _NO_MEMORY: Final = Failure("invalid_request", "nothing is remembered here", param="previous_response_id")
 
 
