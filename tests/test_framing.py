@@ -5,7 +5,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parley.failure import ParleyError
-from parley.framing import Frame, SseReader, check_text, parse_block, sse
+from parley.framing import (
+    MAX_USUAL,
+    Frame,
+    SseReader,
+    UsualHead,
+    check_text,
+    only_chunk,
+    parse_block,
+    size_line,
+    sse,
+)
 
 
 def read(*chunks: bytes, limit: int = 1000) -> list[Frame]:
@@ -113,3 +123,80 @@ def test_bytes_that_are_not_utf8_are_found() -> None:
     with pytest.raises(ParleyError) as caught:
         check_text(b"data: \xff")
     assert caught.value.failure.detail == "bad_event"
+
+
+@given(st.binary(min_size=1, max_size=5000))
+def test_a_chunk_that_came_alone_is_read(content: bytes) -> None:
+    assert only_chunk(size_line(len(content)) + content + b"\r\n") == content
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\r\n",
+        b"5\r\nhello",
+        b"5\r\nhello\r",
+        b"5\r\nhello\n\n",
+        b"05\r\nhello\r\n",
+        b"5;x=y\r\nhello\r\n",
+        b"5 \r\nhello\r\n",
+        b"5\nhello\r\n",
+        b"A\r\n0123456789\r\n",
+        b"6\r\nhello\r\n",
+        b"4\r\nhello\r\n",
+        b"5\r\nhello\r\n5\r\nhello\r\n",
+        b"0\r\n\r\n",
+    ],
+)
+def test_what_is_not_one_usual_chunk_is_left_to_the_parser(data: bytes) -> None:
+    assert only_chunk(data) == b""
+
+
+HEAD = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\nX: y\r\n\r\n"
+
+
+def usual(head: bytes = HEAD) -> UsualHead:
+    found = UsualHead()
+    assert found.learn(head % 5 + b"hello")
+    return found
+
+
+@pytest.mark.parametrize("body", [b"hello", b"x", b"y" * 20000, b"\r\n\r\n"])
+@pytest.mark.parametrize("head", [HEAD, HEAD.replace(b" %d", b"%d"), HEAD.replace(b"X: y\r\n", b"")])
+def test_a_head_that_comes_again_is_known_whatever_the_length(head: bytes, body: bytes) -> None:
+    assert usual(head).body(head % len(body) + body) == body
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        HEAD % 5 + b"hell",
+        HEAD % 5 + b"hello!",
+        HEAD % 0,
+        HEAD.replace(b"%d", b"05") + b"hello",
+        HEAD.replace(b"%d", b"+5") + b"hello",
+        HEAD.replace(b"X", b"Y") % 5 + b"hello",
+        HEAD.replace(b"Length", b"length") % 5 + b"hello",
+        b"\r\n" + HEAD % 5 + b"hello",
+        (HEAD % 5)[:30],
+        b"",
+    ],
+)
+def test_another_head_or_a_message_that_is_not_whole_is_not_known(data: bytes) -> None:
+    assert usual().body(data) == b""
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        HEAD % 5 + b"hello!",
+        HEAD % 6 + b"hello",
+        HEAD.replace(b"%d", b"05") + b"hello",
+        HEAD.replace(b"Content-Length: %d", b"Transfer-Encoding: chunked") + b"5\r\nhello\r\n0\r\n\r\n",
+        HEAD.replace(b"X: y", b"X: " + b"y" * MAX_USUAL) % 5 + b"hello",
+        b"",
+    ],
+)
+def test_what_is_not_one_whole_message_is_not_learnt(data: bytes) -> None:
+    assert not UsualHead().learn(data)

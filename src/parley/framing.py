@@ -1,4 +1,4 @@
-"""Bytes to frames and back: server-sent events.
+"""Bytes to frames and back: server-sent events, chunks, and heads that come again and again.
 
 A reader has ``feed(data)`` and ``close()``. Lines end in CR, LF or CRLF only (never U+2028), as the
 WHATWG event-stream grammar says; a frame larger than ``max_bytes`` is an error, not a memory leak.
@@ -14,6 +14,10 @@ from parley.failure import Failure, ParleyError
 MAX_EVENT: Final = 1 << 20
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 _BOM: Final = b"\xef\xbb\xbf"
+MAX_USUAL: Final = 4096
+_LENGTH: Final = b"\r\ncontent-length:"
+# The line before a chunk, for the sizes that most events have.
+_SIZES: Final = tuple(b"%x\r\n" % size for size in range(1024))
 
 
 class Frame(Struct, frozen=True):
@@ -46,7 +50,8 @@ class SseReader:
         if self._too_large:
             raise _too_large(self._max)
         held = len(self._buffer)
-        if not held and not self._skip_lf and not self._first and b"\r" not in data and data.endswith(b"\n\n"):
+        # Not "in": bytes that look for bytes first raise and drop an error there.
+        if not held and not self._skip_lf and not self._first and data.find(b"\r") < 0 and data.endswith(b"\n\n"):
             blocks = data[:-2].split(b"\n\n")
         else:
             blocks = self._cut(data)
@@ -55,6 +60,11 @@ class SseReader:
     def close(self) -> None:
         """The stream has ended; an unfinished frame is dropped, as the grammar says."""
         self._buffer = b""
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether whatever comes next begins an event, and nothing is known against it."""
+        return not (self._buffer or self._first or self._skip_lf or self._too_large)
 
     @property
     def pending(self) -> bool:
@@ -91,7 +101,7 @@ class SseReader:
 
 def parse_block(block: bytes) -> Frame | None:
     """The frame of one block of LF-ended lines; None where it holds no data (comments, ids)."""
-    if block.startswith(b"data: ") and b"\n" not in block:
+    if block.startswith(b"data: ") and block.find(b"\n") < 0:
         return Frame("", block[6:])
     event, data = "", []
     for line in block.split(b"\n"):
@@ -111,6 +121,59 @@ def check_text(block: bytes) -> None:
     except UnicodeDecodeError:
         message = "the provider sent an event that is not UTF-8"
         raise ParleyError(Failure("upstream_bad_response", message, detail="bad_event")) from None
+
+
+def size_line(size: int) -> bytes:
+    """The line before a chunk of an HTTP/1.1 body (RFC 9112 section 7.1)."""
+    return _SIZES[size] if size < len(_SIZES) else b"%x\r\n" % size
+
+
+def only_chunk(data: bytes) -> bytes:
+    """The content where ``data`` is one whole chunk written the usual way, else nothing."""
+    start = data.find(b"\n") + 1
+    size = len(data) - start - 2
+    if size > 0 and data.startswith(size_line(size)) and data.endswith(b"\r\n"):
+        return data[start:-2]
+    return b""
+
+
+class UsualHead:
+    """A head that was parsed before, so that it need not be parsed where it comes again.
+
+    Both sides send the same lines with every message on a connection, but for the length of the body.
+    """
+
+    __slots__ = ("_after", "_before")
+
+    def __init__(self) -> None:
+        self._before = self._after = b""
+
+    def learn(self, data: bytes) -> bool:
+        """Take the head of ``data``, one whole message; False where its bytes are not the usual ones."""
+        end = data.find(b"\r\n\r\n") + 4
+        start = data[:end].lower().find(_LENGTH) + len(_LENGTH)
+        if not len(_LENGTH) < start < end <= MAX_USUAL:
+            return False
+        if data.startswith(b" ", start):
+            start += 1
+        stop = data.find(b"\r", start)
+        # Also proves that the head ends where it seems to.
+        if data[start:stop] != str(len(data) - end).encode():
+            return False
+        self._before, self._after = data[:start], data[stop:end]
+        return True
+
+    def body(self, data: bytes) -> bytes:
+        """The body where ``data`` is exactly this head with one, else nothing."""
+        before, after = self._before, self._after
+        if not data.startswith(before):
+            return b""
+        start = len(before)
+        stop = data.find(b"\r", start, start + 20)
+        size = len(data) - stop - len(after)
+        if stop < 0 or size <= 0 or not data.startswith(str(size).encode() + after, start):
+            return b""
+        return data[-size:]
 
 
 def sse(data: bytes, event: str = "") -> bytes:

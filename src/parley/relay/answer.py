@@ -10,7 +10,8 @@ from parley.fold import Fold, unfold
 from parley.framing import SseReader, check_text, parse_block
 from parley.ir import BlockStart, ChatResponse, Delta, End, Event, Media, Opaque, Start, ToolCall, Usage
 from parley.relay.request import Passage
-from parley.wire import Mark, Reply, Wire
+from parley.relay.steady import Steady
+from parley.wire import Mark, Reply, Wire, unspoken
 
 MAX_ANSWER: Final = 32 * 1024 * 1024
 MAX_LINE: Final = 8 * 1024 * 1024
@@ -48,9 +49,12 @@ class Relay:
 def relay(way: Passage, reply: Callable[[], Reply], *, streams: bool, events: bool) -> Relay:
     """The relay for an answer: the caller ``streams`` or not, the provider sent ``events`` or one object.
 
-    ``reply`` is asked only where an encoder needs it.
+    ``reply`` is asked only where an encoder needs it. Raises ``upstream_bad_response`` for events where the wire has
+    none.
     """
     found = verbatim(way.inlet, streams=streams, events=events) if way.inlet is way.outlet else None
+    if found is None and events and way.outlet.stream_decoder is unspoken:
+        raise bad_answer("bad_content_type", "the provider answered with events where an object was due")
     if found is None and streams and events:
         return RebuiltStream(way, reply())
     return found or RebuiltWhole(way, reply(), streams=streams, events=events)
@@ -85,19 +89,23 @@ def bad_answer(detail: str, message: str) -> ParleyError:
 class VerbatimStream(Relay):
     """Events pass as they came; each gets one glance for content, usage, errors and the end."""
 
-    __slots__ = ("_any", "_finished", "_glance", "_last", "_reader", "_wire")
+    __slots__ = ("_any", "_finished", "_glance", "_last", "_reader", "_steady", "_wire")
 
     def __init__(self, wire: Wire) -> None:
         super().__init__()
         self._wire = wire
         self._glance = wire.glance
         self._reader = SseReader(wire.max_event)
+        self._steady = Steady()
         self._any = self._finished = False
         # A mark that was taken note of, without usage or end: again it says nothing new.
         self._last = Mark()
 
     def feed(self, data: bytes) -> bytes:
         """Whole events, unchanged but for line ends; an event is never passed on in part."""
+        if self._steady.repeats(data) and self._reader.at_rest and not self.ended:
+            self.pieces += 1
+            return data
         self._any = True
         try:
             blocks = self._reader.blocks(data)
@@ -134,6 +142,8 @@ class VerbatimStream(Relay):
         if mark.content:
             self.pieces += 1
         if mark is self._last:
+            if mark.content:
+                self._steady.learn(block)
             return True
         if mark.failure is not None:
             self.failure = mark.failure
@@ -150,7 +160,7 @@ class VerbatimStream(Relay):
     def _glanced(self, block: bytes) -> Mark:
         """What one event tells; of one without data nothing new. Raises ``upstream_bad_response`` (bad_event)."""
         event, data = "", block[6:]
-        if not block.startswith(b"data: ") or b"\n" in block:
+        if not block.startswith(b"data: ") or block.find(b"\n") >= 0:
             frame = parse_block(block)
             if frame is None:
                 return self._last

@@ -9,7 +9,7 @@ Sources: RFC 9112; fault contract C1-C11, G1.
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import httptools
 
@@ -18,30 +18,19 @@ from parley.serve import edge
 from parley.serve.edge import Refusal
 from parley.serve.exchange import CLOSE, STATUS, Exchange, Incoming
 from parley.serve.house import SWEEP_SECONDS, House
+from parley.serve.known import Known
+from parley.serve.plain import Other, Plain
+from parley.wire.inlets import Inlet
 
 IDLE_SECONDS: Final = 75.0
 LINGER_SECONDS: Final = 2.0
 LINGER_BYTES: Final = 65536
 UPLOAD_BYTES: Final = 1024 * 1024
+# A caller whose heads differ every time is not remembered for ever.
+LESSONS: Final = 8
 _FOREVER: Final = float("inf")
 _VERSIONS: Final = ("1.1", "1.0")
 _IDLE: Final = Refusal(408, "the connection was idle", "idle")
-
-
-class Other(Protocol):
-    """Runs an ASGI application for the requests of one connection."""
-
-    def run(self, plain: "Plain", body: bytes) -> None:
-        """Start the application; ``connection.answered(plain)`` follows."""
-
-    def leave(self) -> None:
-        """The caller has left."""
-
-    def hold(self) -> None:
-        """Write no more for now."""
-
-    def release(self) -> None:
-        """Write on."""
 
 
 class CallerConnection:
@@ -71,6 +60,9 @@ class CallerConnection:
         self._discarded = 0
         self._in_head = False
         self._closing = False
+        self._known: Known | None = None
+        self._learns: Known | None = None
+        self._lessons = LESSONS
         self._dates: Any = None
         self._date_lines = b""
 
@@ -91,18 +83,23 @@ class CallerConnection:
         if self._closing:
             self._discard(len(data))
             return
+        begins = not (self._message_bytes or self._in_head) and self._receiving is None
+        if begins and self._known is not None and self._running is None and self._repeats(self._known, data):
+            return
         self._message_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserCallbackError as error:
-            logging.getLogger("parley").error("a request could not be handled", exc_info=error.__context__ or error)
-            self._refuse(edge.INTERNAL)
+            self._broken(error.__context__ or error)
         except httptools.HttpParserError:
             self._refuse(edge.BAD_HTTP)
         except httptools.HttpParserUpgrade as error:
             self._decline(self._parser.get_method(), data[error.args[0] :])
         if self._in_head and self._message_bytes > self.house.max_header:
             self._refuse(edge.HEADERS)
+        learns, self._learns = self._learns, None
+        if learns is not None and begins and self._receiving is None and learns.learn(data):
+            self._known = learns
 
     def eof_received(self) -> bool:
         """Half-close, or the caller has left; a request cut short is refused."""
@@ -193,6 +190,8 @@ class CallerConnection:
             incoming = Plain(self, self._headers, url, method)
         incoming.old = version == "1.0"
         incoming.keep_alive = not incoming.old and parser.should_keep_alive()
+        if inlet is not None and method == b"POST" and incoming.keep_alive:
+            self._note(inlet, url)
         self._take(incoming)
 
     def on_body(self, data: bytes) -> None:
@@ -298,6 +297,36 @@ class CallerConnection:
             refusal = edge.path_refusal(self._url)
         return refusal or edge.framing_refusal(self._noted, version, self._max_body)
 
+    def _note(self, inlet: Inlet, url: bytes) -> None:
+        """Remember the head that was just checked, should the request come as a whole."""
+        if self._lessons and not inlet.form and edge.REPEATED.issuperset(self._noted):
+            self._lessons -= 1
+            self._learns = Known(url, self._headers, inlet, self._noted.get(b"x-request-id"))
+
+    def _repeats(self, known: Known, data: bytes) -> bool:
+        """Begin a request whose head came before and which came whole; it meets what that one met."""
+        body = known.body(data)
+        if not body or len(body) > self.house.max_body or self.house.draining:
+            return False
+        self._url = known.url
+        self._body_bytes, self._max_body = len(body), self.house.max_body
+        self._owed = None
+        self._deadline = _FOREVER
+        exchange = self._running = Exchange(self, known.headers, known.inlet, known.given_id)
+        exchange.parts.append(body)
+        exchange.more_body = False
+        if known.inlet.placed:
+            exchange.target = known.url
+        try:
+            exchange.begin()
+        except Exception as error:
+            self._broken(error)
+        return True
+
+    def _broken(self, error: BaseException) -> None:
+        logging.getLogger("parley").error("a request could not be handled", exc_info=error)
+        self._refuse(edge.INTERNAL)
+
     def _expect(self, owed: Refusal, seconds: float) -> None:
         self._owed = owed
         # The house's clock may be a sweep old, and nobody is cut off early for that.
@@ -364,30 +393,3 @@ class CallerConnection:
         self._discarded += size
         if self._body_bytes + self._discarded > self._max_body + LINGER_BYTES:
             self.transport.close()
-
-
-class Plain(Incoming):
-    """A request for the ASGI application."""
-
-    def __init__(self, connection: CallerConnection, headers: Headers, url: bytes, method: bytes) -> None:
-        super().__init__(connection, headers)
-        self.url = url
-        self.method = method
-
-    def begin(self) -> None:
-        """Run the application for it."""
-        self.began = self.connection.house.loop.time()
-        self.connection.other().run(self, self.body())
-
-    def gone(self) -> None:
-        """The application learns that nobody listens."""
-        self.over = True
-        self.connection.other().leave()
-
-    def pause(self) -> None:
-        """The application waits in its next send."""
-        self.connection.other().hold()
-
-    def resume(self) -> None:
-        """It goes on."""
-        self.connection.other().release()

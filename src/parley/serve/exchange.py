@@ -6,6 +6,7 @@ Writes HTTP/1.1 itself: one packet for a whole answer, one chunk per piece of a 
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
+from parley.framing import size_line
 from parley.gateway.job import Job
 from parley.ports import Headers, Request
 from parley.wire.inlets import Inlet
@@ -17,8 +18,6 @@ HALF_CLOSE_SECONDS: Final = 0.5
 STATUS: Final = {status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus}
 STATUS[529] = b"HTTP/1.1 529 Overloaded\r\n"
 CLOSE: Final = b"connection: close\r\n"
-# The line before a chunk, for the sizes that most events have.
-_SIZES: Final = tuple(b"%x\r\n" % size for size in range(1024))
 _END_AND_CLOSE: Final = b"\r\n" + CLOSE + b"\r\n"
 
 
@@ -131,6 +130,8 @@ class Exchange(Incoming):
         framing = b"" if self.old else b"transfer-encoding: chunked\r\n"
         last = b"\r\n" if self.keep_alive else CLOSE + b"\r\n"
         # Written together with the first piece, which always follows at once.
+        # Pieces leave at once: kept for the end of the loop's turn, most would find their reader asleep again.
+        connection.transport.set_write_buffer_limits(0)
         self.parts.append(b"".join((STATUS[status], connection.date_lines(), head, framing, last)))
 
     def send(self, data: bytes) -> None:
@@ -140,10 +141,10 @@ class Exchange(Incoming):
         head = self.parts.pop() if self.parts else b""
         if self.old:
             chunk = head + data
-        elif (size := len(data)) < len(_SIZES):
-            chunk = b"%b%b%b\r\n" % (head, _SIZES[size], data)
+        elif head:
+            chunk = b"%b%b%b\r\n" % (head, size_line(len(data)), data)
         else:
-            chunk = b"%b%x\r\n%b\r\n" % (head, size, data)
+            chunk = b"%b%b\r\n" % (size_line(len(data)), data)
         self.connection.transport.write(chunk)
 
     def finish(self, *, close: bool = False) -> None:
@@ -152,8 +153,10 @@ class Exchange(Incoming):
             return
         self.keep_alive = self.keep_alive and not close
         last = self.body() + (b"" if self.old else b"0\r\n\r\n")
+        transport = self.connection.transport
         if last:
-            self.connection.transport.write(last)
+            transport.write(last)
+        transport.set_write_buffer_limits()
         self._done()
 
     def cut(self) -> None:

@@ -8,8 +8,9 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from parley.serve.connection import CallerConnection, Plain
+from parley.serve.connection import CallerConnection
 from parley.serve.house import House
+from parley.serve.plain import Plain
 
 _HOOKS = ("connection_made", "on_message_begin", "on_headers_complete", "on_body", "on_message_complete")
 
