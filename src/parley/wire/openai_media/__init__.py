@@ -1,18 +1,19 @@
-"""The operations that have no canonical form: embeddings, images, speech, transcriptions, moderations, rerank.
+"""The operations beside chat: embeddings, images, rerank, speech, transcriptions, moderations.
 
-Their requests and answers pass as they are or not at all. What is known of them here: their errors, which members
-a request may have, what an event of their streams tells, and whether a whole answer has its shape.
+Embeddings, rerank and pictures made of words have a canonical form. All else passes as it is or not at all, and what
+is known of it here: its errors, which members a request may have, what an event of its streams tells, and whether a
+whole answer has its shape.
 
+embeddings, images, rerank   requests and answers, both ways
 members   request members and demands
 glance    events of images, speech and transcriptions
 answer    whole answers
-event     the error event of a stream
 """
 
 from parley.wire import Demand, Wire
+from parley.wire.error_event import ErrorEvent
 from parley.wire.openai_error import decode_error, encode_error
-from parley.wire.openai_media import answer, members
-from parley.wire.openai_media.event import ErrorEvent
+from parley.wire.openai_media import answer, embeddings, images, members, rerank
 from parley.wire.openai_media.glance import glance
 
 # An event holds a whole picture in base64.
@@ -20,6 +21,10 @@ MAX_MEDIA = 32 * 1024 * 1024
 
 EMBEDDINGS = Wire(
     name="openai_embeddings",
+    decode_request=embeddings.decode_request,
+    encode_response=embeddings.encode_response,
+    encode_request=embeddings.encode_request,
+    decode_response=embeddings.decode_response,
     encode_error=encode_error,
     decode_error=decode_error,
     stream_encoder=ErrorEvent,
@@ -31,6 +36,10 @@ EMBEDDINGS = Wire(
 )
 IMAGES = Wire(
     name="openai_images",
+    decode_request=images.decode_request,
+    encode_response=images.encode_response,
+    encode_request=images.encode_request,
+    decode_response=images.decode_response,
     encode_error=encode_error,
     decode_error=decode_error,
     stream_encoder=ErrorEvent,
@@ -79,6 +88,10 @@ MODERATIONS = Wire(
 )
 RERANK = Wire(
     name="rerank",
+    decode_request=rerank.decode_request,
+    encode_response=rerank.encode_response,
+    encode_request=rerank.encode_request,
+    decode_response=rerank.decode_response,
     encode_error=encode_error,
     decode_error=decode_error,
     stream_encoder=ErrorEvent,

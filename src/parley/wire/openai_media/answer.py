@@ -48,7 +48,7 @@ def check_embeddings(body: bytes) -> Usage | None:
     """Raises unless it holds a list ``data``."""
     found = members_of(body)
     require_list(found, "data")
-    return _usage(found)
+    return usage_of(found)
 
 
 def check_images(body: bytes) -> Usage | None:
@@ -60,7 +60,7 @@ def check_moderations(body: bytes) -> Usage | None:
     """Raises unless it holds a list ``results``."""
     found = members_of(body)
     require_list(found, "results")
-    return _usage(found)
+    return usage_of(found)
 
 
 def check_rerank(body: bytes) -> Usage | None:
@@ -70,7 +70,7 @@ def check_rerank(body: bytes) -> Usage | None:
         return None
     found = members_of(body)
     require_list(found, "results", "data")
-    usage = _usage(found)
+    usage = usage_of(found)
     if usage is not None or "meta" not in found:
         return usage
     try:
@@ -93,7 +93,7 @@ def check_transcription(body: bytes) -> Usage | None:
     if not body:
         raise bad_response("empty_body", "the provider sent an empty answer")
     found = _told(body)
-    return None if found is None else _usage(found)
+    return None if found is None else usage_of(found)
 
 
 def _told(body: bytes) -> Members | None:
@@ -108,7 +108,8 @@ def _told(body: bytes) -> Members | None:
     return found
 
 
-def _usage(found: Members) -> Usage | None:
+def usage_of(found: Members) -> Usage | None:
+    """The numbers of an answer's usage, None where it has none that can be read."""
     if "usage" not in found:
         return None
     try:

@@ -5,7 +5,10 @@ members included.
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
+
+from parley.failure import invalid
+from parley.wire.fields import optional
 
 EMBEDDINGS: Final = frozenset({"dimensions", "encoding_format", "input", "model", "user"})
 # Of generations, edits and variations, which share one wire.
@@ -74,3 +77,9 @@ _NEVER_SET: Final = frozenset({"model", "stream", "stream_format", "file", "imag
 def named(known: frozenset[str]) -> Mapping[str, str]:
     """What configuration may set: every member by its own name, but the model, the stream and files."""
     return {name: name for name in sorted(known - _NEVER_SET)}
+
+
+def no_stream(body: dict[str, Any]) -> None:
+    """Take out ``stream``, which only a provider of the same wire may understand. Raises ``invalid_request``."""
+    if optional(body, "stream", bool):
+        raise invalid("stream: this provider answers only whole", "stream")

@@ -1,4 +1,4 @@
-"""The one thing that is ever written into these streams: the error event."""
+"""The one thing that is ever written into streams that only pass: the error event. Shared by wires."""
 
 from parley.failure import Failure
 from parley.ir import Event

@@ -1,0 +1,73 @@
+"""What seals a model's thoughts and calls, on its way through callers of another wire. Shared by wires.
+
+A signature belongs to the provider that made it and must come back byte for byte. Gemini signs calls and thoughts;
+Anthropic signs thoughts. In the canonical form Gemini's signature of a thought begins with a mark, so that nobody
+takes it for one of Anthropic's; its signature of a call is ``thoughtSignature`` in the call's ``extra``, which callers
+of OpenAI's wire know as ``extra_content.google.thought_signature``, and callers of Anthropic's as the signature of an
+empty thought before the call. Sources: provider contract 3.6 (2).
+"""
+
+from base64 import b64decode, b64encode
+from typing import Any, Final
+
+from parley.ir import Block, Extra, Thinking, ToolCall
+
+SIGNED: Final = "thoughtSignature"
+# What Gemini takes in place of a signature for calls that another model made.
+FILLER: Final = "skip_thought_signature_validator"
+_MARK: Final = "gemini:"
+MISTRAL: Final = "mistral:"
+# How signatures begin that carry what another wire's provider sealed.
+_MARKS: Final = (_MARK, MISTRAL, "openai_responses:")
+_FOREIGN: Final = b"parley:"
+
+
+def sealed(signature: str) -> str:
+    """Gemini's signature as the canonical form and callers of other wires have it."""
+    return _MARK + signature
+
+
+def opened(signature: str | None) -> str | None:
+    """Gemini's own signature, None where it is somebody else's."""
+    return signature[len(_MARK) :] if signature is not None and signature.startswith(_MARK) else None
+
+
+def marked(signature: str | None) -> bool:
+    """Whether a mark says whose signature it is; Anthropic's bear none."""
+    return signature is not None and signature.startswith(_MARKS)
+
+
+def apart(block: Block) -> Thinking | None:
+    """The empty thought that carries the signature of a call to callers who keep signatures of thoughts only; None
+    for any other block."""
+    signature = call_signature(block.extra) if isinstance(block, ToolCall) else None
+    return None if signature is None else Thinking("", sealed(signature))
+
+
+def call_signature(extra: Extra) -> str | None:
+    """Gemini's signature of a call, None where it has none."""
+    found: Any = extra.get(SIGNED)
+    if found is None:
+        content = extra.get("extra_content")
+        google = content.get("google") if isinstance(content, dict) else None
+        found = google.get("thought_signature") if isinstance(google, dict) else None
+    return found if isinstance(found, str) and found else None
+
+
+def extra_content(signature: str) -> dict[str, Any]:
+    """The same as callers of OpenAI's wire know it."""
+    return {"google": {"thought_signature": signature}}
+
+
+def foreign(signature: str) -> str:
+    """Somebody else's signature as bytes in base64, which is all that callers of Gemini's wire keep."""
+    return b64encode(_FOREIGN + signature.encode()).decode()
+
+
+def native(signature: str) -> str | None:
+    """What ``foreign`` was given, None for a signature of Gemini's own."""
+    try:
+        found = b64decode(signature.replace("-", "+").replace("_", "/"), validate=True)
+        return found[len(_FOREIGN) :].decode() if found.startswith(_FOREIGN) else None
+    except ValueError:
+        return None
