@@ -262,3 +262,16 @@ def test_the_callers_own_faults_are_named() -> None:
     failure = refused(way(OPENAI, ANTHROPIC), {"model": "asked", "messages": [{"role": "user", "content": [{}]}]})
     assert failure.param is not None
     assert failure.param.startswith("messages[0].content[0]")
+
+
+@pytest.mark.parametrize("inlet", [OPENAI, ANTHROPIC])
+@pytest.mark.parametrize("outlet", [OPENAI, ANTHROPIC])
+def test_what_the_operator_sets_reaches_the_provider_whoever_asks(inlet: str, outlet: str) -> None:
+    along = way(inlet, outlet, defaults={"guard": {"id": 1}, "other": 1}, overrides={"firm": [2]})
+    made, dropped = sent(along, body() if inlet == OPENAI else message())
+    assert (made["guard"], made["other"], made["firm"], dropped) == ({"id": 1}, 1, [2], ())
+
+
+def test_a_word_of_the_providers_own_wire_needs_no_translation() -> None:
+    made, _ = sent(way(ANTHROPIC, ANTHROPIC, defaults={"metadata": {"user_id": "u"}}), message())
+    assert made["metadata"] == {"user_id": "u"}

@@ -15,7 +15,8 @@ from parley.relay import can
 from parley.settings import Provider, Registration, Settings
 from parley.wire.inlets import COUNT, Inlet, placed_model
 
-_NOT_TRUE: Final = (Raw(b"false"), Raw(b"null"))
+_NULL: Final = Raw(b"null")
+_NOT_TRUE: Final = (Raw(b"false"), _NULL)
 _WORDS_FOR_TRUE: Final = frozenset({"true", "True", "1"})
 MAX_PREFIX: Final = 4096
 
@@ -50,7 +51,7 @@ def asked(inlet: Inlet, body: bytes) -> Asked:
     if not model:
         raise invalid("model is required and must be a string", "model")
     wanted = members.get(inlet.stream_member)
-    streams = inlet.streams if wanted is None else wanted == inlet.stream_value
+    streams = inlet.streams if wanted is None or wanted == _NULL else wanted == inlet.stream_value
     if wanted is not None and not streams and wanted not in _NOT_TRUE and inlet.stream_member == "stream":
         raise invalid("stream must be true or false", "stream")
     _demand(inlet, members)
@@ -70,7 +71,9 @@ def asked_by_path(inlet: Inlet, request: Request) -> Asked:
     if not model or not model.isprintable():
         raise invalid("the path must name a model", "model")
     members = jsontext.members(request.body)
-    _demand(inlet, members)
+    if not inlet.counts:
+        # A request to count may hold the one that is counted.
+        _demand(inlet, members)
     return Asked(model, inlet.streams, members)
 
 

@@ -7,6 +7,7 @@ from parley.failure import Failure, ParleyError
 from parley.gateway import heads
 from parley.gateway.admission import Asked
 from parley.gateway.route import Route
+from parley.ir import Usage
 from parley.relay import (
     Asis,
     Outgoing,
@@ -32,22 +33,22 @@ def sent_by(job: "Job", route: Route) -> Outgoing:
         _check(job)
     if asked.form is not None:
         return outgoing_form(route.way, asked.form)
-    return outgoing(route.way, job.request.body, asked.members)
+    return outgoing(route.way, job.request.body, asked.members, streams=job.streams)
 
 
 def sent_instead(job: "Job", route: Route, asked: Asked) -> Outgoing:
     """The same for a request that was written anew, with these members."""
     if route.checked:
         _check(job)
-    return outgoing(route.way, jsontext.encode(asked.members), asked.members)
+    return outgoing(route.way, jsontext.encode(asked.members), asked.members, streams=job.streams)
 
 
 def carrier_for(job: "Job", route: Route, kind: bytes) -> Relay:
     """What carries an answer of that content type (lower case). Raises ``upstream_bad_response``."""
-    events, objects = kind.startswith(route.stream_type), b"json" in kind
+    events, objects = kind.startswith(route.stream_type), kind.find(b"json") >= 0
     inlet = job.inlet
     wire = inlet.wire
-    if not (events or objects or wire.free_form):
+    if not (events or objects or wire.free_form or kind.startswith(route.way.outlet.answers)):
         message = "the provider answered with something that is neither JSON nor an event stream"
         raise bad_answer("bad_content_type", message)
     if inlet.counts:
@@ -55,7 +56,7 @@ def carrier_for(job: "Job", route: Route, kind: bytes) -> Relay:
     streams = job.streams
     if not route.same:
         return relay(route.way, job.reply, streams=streams, events=events)
-    if wire.decode_response is unspoken:
+    if wire.stream_decoder is unspoken:
         return untranslated(wire, streams=streams, events=events, objects=objects)
     return verbatim(wire, streams=streams, events=events) or relay(route.way, job.reply, streams=streams, events=events)
 
@@ -65,7 +66,7 @@ def _check(job: "Job") -> None:
     from parley.api.check import checked, checked_form
 
     inlet, form = job.inlet, job.asked.form
-    if not inlet.documented:
+    if not inlet.documented or inlet.counts:
         return
     if form is not None:
         checked_form(inlet.operation, form.fields(), form.files())
@@ -77,6 +78,16 @@ def error_event(job: "Job", failure: Failure) -> bytes:
     """The event that ends a stream which broke."""
     said = b"" if job.relay is None else job.relay.fail(failure)
     return said or job.inlet.wire.stream_encoder(job.reply()).fail(failure)
+
+
+def needless(job: "Job") -> bytes | None:
+    """The answer to a request that asks nothing of a model, for a provider that would not know what it means."""
+    unasked = job.inlet.wire.unasked
+    answer = None if unasked is None else unasked(job.asked.members, job.reply())
+    if answer is not None:
+        job.relay = nothing = Asis()
+        nothing.usage = Usage()
+    return answer
 
 
 def told(job: "Job") -> bytes:
@@ -94,6 +105,10 @@ def counted_by_us(job: "Job", route: Route) -> tuple[bytes, bytes]:
     """Header lines and body of an answer to a question about tokens that no provider is asked."""
     count = job.inlet.wire.count
     assert count is not None
+    if job.inlet.documented:
+        from parley.api.check import checked
+
+        checked("input_tokens", job.request.body)
     exact = route.way.provider.quirks.options.get("count") == "words"
     head = b"" if exact else b"x-parley-usage: estimated\r\n"
     return head, count(jsontext.whole(job.request.body), words if exact else estimate)
@@ -111,6 +126,7 @@ def reply_to(job: "Job", name: str) -> Reply:
         include_usage=job.message.include_usage or (way.verbatim and _asked_for_usage(job)),
         wire=way.outlet.name,
         asked=job.request.body,
+        elapsed=lambda: int((job.gateway.now() - job.started) * 1e9),
     )
 
 

@@ -63,6 +63,7 @@ def lane_head(provider: Provider, target: Target, endpoint: int, key: int, opera
     scheme, _, rest = provider.endpoints[endpoint].partition("://")
     authority, slash, base = rest.partition("/")
     path = provider.paths[operation].replace("{model}", quote(target.model, safe=""))
+    path = path.replace("{path}", _as_path(target.model))
     headers = [(name, value) for name, value in provider.headers]
     if key >= 0 and provider.auth != "none":
         bearer = provider.auth == "bearer"
@@ -75,10 +76,18 @@ def lane_head(provider: Provider, target: Target, endpoint: int, key: int, opera
     return LaneHead(f"{scheme}://{authority}", f"{slash}{base}{path}".encode(), lines, named)
 
 
-def asking(*, events: bool, anything: bool = False) -> bytes:
-    """Lines on what is sent and what is wanted, up to the request's id."""
+def _as_path(model: str) -> str:
+    """The model's name with its slashes, where that is no way out of the place for it."""
+    plain = not {"", ".", ".."}.intersection(model.split("/"))
+    return quote(model, safe="/" if plain else "")
+
+
+def asking(*, events: bool, anything: bool = False, kind: bytes = b"") -> bytes:
+    """Lines on what is sent and what is wanted, up to the request's id; ``kind`` is a content type beside JSON."""
     if anything:
         return JSON_TYPE + _ASK_ANYTHING
+    if kind:
+        return b"%baccept: %b\r\nx-request-id: " % (JSON_TYPE, kind)
     return _ASK_EVENTS if events else _ASK_JSON
 
 

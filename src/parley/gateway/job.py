@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from parley.failure import Failure, ParleyError
 from parley.gateway import heads
 from parley.gateway.admission import Asked, prefix_of, read_by, unknown_model
-from parley.gateway.answering import carrier_for, counted_by_us, error_event, reply_to, sent_by, told
+from parley.gateway.answering import carrier_for, counted_by_us, error_event, needless, reply_to, sent_by, told
 from parley.gateway.record import Outcome, Phase
 from parley.gateway.route import Route, Served
 from parley.plan import Course, GiveUp, Lane, Try
@@ -237,13 +237,13 @@ class Job:
         try:
             route = self.route = self._served.route(self.inlet, step.lane)
             if route.to is None:
-                self._estimate(route)
-                return
+                return self._estimate(route)
+            if not route.same and (answer := needless(self)) is not None:
+                return self._answer(answer)
             message = self.message = self.outgoing(route)
         except ParleyError as error:
             self._release()
-            self._refuse(error.failure)
-            return
+            return self._refuse(error.failure)
         to = route.to_stream if self.streams and route.to_stream is not None else route.to
         self._send(route, to, message, fresh=step.fresh)
 

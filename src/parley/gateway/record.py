@@ -37,6 +37,7 @@ class Record(Struct, frozen=True, gc=False):
 
 
 _encode: Final = msgspec.json.Encoder().encode
+_NUMBERS: Final = tuple(str(number) for number in range(1000))
 _THOUSANDTHS: Final = tuple(f"{number:03}" for number in range(1000))
 
 
@@ -91,7 +92,8 @@ def _succeeded(job: "Job", route: Route, attempts: int) -> str:
         tokens, made, sure = usage.input, usage.output, "estimated" if usage.estimated else "exact"
     return (
         f'{{"event":"request.end","request_id":"{name}{route.logged}{attempts},"phase":"done","outcome":"ok",'
-        f'"kind":"","status":200,"ms":{_milliseconds(took)},"ttfb_ms":{ttfb},"in_tok":{tokens},"out_tok":{made},'
+        f'"kind":"","status":200,"ms":{_milliseconds(took)},"ttfb_ms":{ttfb},"in_tok":{_number(tokens)},'
+        f'"out_tok":{_number(made)},'
         f'"usage":"{sure}"}}'
     )
 
@@ -112,4 +114,8 @@ def _guessed(job: "Job") -> int:
 
 
 def _milliseconds(microseconds: int) -> str:
-    return f"{microseconds // 1000}.{_THOUSANDTHS[microseconds % 1000]}"
+    return f"{_number(microseconds // 1000)}.{_THOUSANDTHS[microseconds % 1000]}"
+
+
+def _number(count: int) -> str:
+    return _NUMBERS[count] if 0 <= count < 1000 else str(count)

@@ -9,10 +9,12 @@ from parley.plan import Lane
 from parley.ports import Destination, Upstream
 from parley.relay import Passage, carried, passage
 from parley.settings import Provider, Registration
+from parley.wire import SPOKEN
 from parley.wire.inlets import Inlet
 
 # A registration has few lanes; a flood of them can only mean many keys and endpoints. Beyond this, begin anew.
 REMEMBERED: Final = 1024
+_SSE: Final = b"text/event-stream"
 # Transports at whose other end stands no provider.
 OURS: Final = frozenset({"echo", "local"})
 
@@ -65,8 +67,12 @@ class Route:
         self._head = head
         free = way.outlet.free_form
         self.lines = head.lines
-        self.ask_json = head.lines + heads.asking(events=False, anything=free)
-        self.ask_events = head.lines + heads.asking(events=True, anything=free)
+        kinds = way.outlet.answers
+        self.ask_json = head.lines + heads.asking(events=False, anything=free, kind=kinds[0] if kinds else b"")
+        streamed = way.outlet.stream_type
+        self.ask_events = head.lines + heads.asking(
+            events=True, anything=free, kind=b"" if streamed == _SSE else streamed
+        )
         self.named = head.named
         self.needs = tuple(pair for pair in way.outlet.needs if pair[0] not in head.named)
         # What its log lines have in common; known with the first.
@@ -106,7 +112,8 @@ class Served:
             self._routes[(inlet.number, lane)] = before.without()
             return before.to is not None
         asked = before.asked
-        carriers = OPERATIONS[inlet.operation].carriers if inlet.operation in OPERATIONS else ()
+        # Every provider that makes text has chat: there the answer speaks of the model.
+        carriers = OPERATIONS[inlet.operation].carriers if inlet.operation in OPERATIONS and asked != "chat" else ()
         rest = carriers[carriers.index(asked) + 1 :] if asked in carriers else ()
         other = next((name for name in rest if name in lane.provider.paths), None)
         if other is not None:
@@ -120,6 +127,8 @@ class Served:
             # What is set for answers does not belong into questions about the request.
             registration = Registration(model=registration.model, targets=registration.targets)
         asked = instead or carried(provider, "chat" if inlet.counts else inlet.operation) or "chat"
+        if not (instead or inlet.counts):
+            asked = _in_own_form(provider, asked, inlet.wire.name)
         way = passage(inlet.wire, registration, provider, target, asked, "chat" if inlet.counts else inlet.operation)
         counts = inlet.counts and way.verbatim and inlet.operation in provider.paths
         head = heads.lane_head(provider, target, lane.endpoint, lane.key, inlet.operation if counts else asked)
@@ -131,6 +140,19 @@ class Served:
             to_stream = _destination(provider, head.origin, path)
         goes = counts or not inlet.counts
         return Route(way, self._upstreams[provider.transport], to if goes else None, head, to_stream)
+
+
+def _in_own_form(provider: Provider, asked: str, wire: str) -> str:
+    """A provider's operation that speaks the caller's very wire, where it has one; else the one that carries it."""
+    spoken = SPOKEN[provider.wire]
+    if spoken.get(asked) == wire:
+        return asked
+    # A multipart operation shares its wire with one that is not, but never its requests.
+    forms = {name for name, operation in OPERATIONS.items() if operation.form}
+    return next(
+        (name for name, found in spoken.items() if found == wire and name in provider.paths and name not in forms),
+        asked,
+    )
 
 
 def _destination(provider: Provider, origin: str, path: bytes) -> Destination:

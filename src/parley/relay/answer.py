@@ -14,6 +14,8 @@ from parley.relay.steady import Steady
 from parley.wire import Mark, Reply, Wire, unspoken
 
 MAX_ANSWER: Final = 32 * 1024 * 1024
+# Of a block without data: a comment, an id.
+_QUIET: Final = Mark()
 MAX_LINE: Final = 8 * 1024 * 1024
 
 
@@ -158,12 +160,12 @@ class VerbatimStream(Relay):
         return True
 
     def _glanced(self, block: bytes) -> Mark:
-        """What one event tells; of one without data nothing new. Raises ``upstream_bad_response`` (bad_event)."""
+        """What one event tells; of one without data nothing. Raises ``upstream_bad_response`` (bad_event)."""
         event, data = "", block[6:]
         if not block.startswith(b"data: ") or block.find(b"\n") >= 0:
             frame = parse_block(block)
             if frame is None:
-                return self._last
+                return _QUIET
             event, data = frame.event, frame.data
         if not block.isascii():
             check_text(block)

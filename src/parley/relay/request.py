@@ -8,12 +8,12 @@ from msgspec.structs import fields, replace
 
 from parley import extensions, jsontext
 from parley.extensions import ALIAS
-from parley.failure import invalid
+from parley.failure import ParleyError, invalid
 from parley.ir import ChatRequest
 from parley.multipart import Form
 from parley.operations import OPERATIONS
 from parley.settings import EVERY, EXTENSIONS, Provider, Quirks, Registration, Target
-from parley.wire import PARAMETERS, SPOKEN, Wire, load, unspoken
+from parley.wire import PARAMETERS, SPOKEN, Encoded, Wire, load, unspoken
 
 # Two names of one parameter: a caller who sent either has decided.
 _SAME: Final = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
@@ -35,8 +35,9 @@ class Passage(Struct, frozen=True, kw_only=True):
 
     ``defaults`` and ``overrides`` are top-level members of the inlet's wire; ``fields`` and ``forced``
     are canonical fields for parameters that this wire has no top-level name for. ``named`` is the target's model
-    as JSON. ``held`` and ``imposed`` are extension values, by default and always; ``own`` are the extension fields
-    that the inlet's wire has itself.
+    as JSON; ``beside`` and ``always_beside`` are members that only the provider knows. ``held`` and
+    ``imposed`` are extension values, by default and always; ``own`` are the extension fields that the inlet's wire
+    has itself.
     """
 
     inlet: Wire
@@ -51,6 +52,8 @@ class Passage(Struct, frozen=True, kw_only=True):
     overrides: Mapping[str, Any]
     fields: Mapping[str, Any]
     forced: Mapping[str, Any]
+    beside: Mapping[str, Any]
+    always_beside: Mapping[str, Any]
     quirks: Quirks
     operation: str
     asked: str
@@ -103,15 +106,19 @@ def passage(
     Verbatim needs the same wire and edits that it can name at top level.
     """
     outlet = load(SPOKEN[provider.wire][operation])
+    if outlet.fitted is not None and provider.quirks.options:
+        outlet = outlet.fitted(provider.quirks.options)
     own = _own(inlet)
     # The configuration speaks of parameters by the names of one wire, whatever the caller's.
     spoken = own | _own(load(PARAMETERS))
     held, silent = extensions.gathered(registration.defaults, spoken, asked or operation)
     imposed, always = extensions.gathered(registration.overrides, spoken, asked or operation)
     free = registration.endpoint != EVERY
-    defaults, silently = _named(inlet, silent, free=free)
-    overrides, firmly = _named(inlet, always, free=free)
-    fields, forced = _canonical(silently, operation), _canonical(firmly, operation)
+    defaults, silently = _named(inlet, silent, free=free, same=inlet is outlet)
+    overrides, firmly = _named(inlet, always, free=free, same=inlet is outlet)
+    named = operation if operation in OPERATIONS else asked or operation
+    fields, forced = _canonical(silently, named), _canonical(firmly, named)
+    beside, always_beside = fields.pop("extra", {}), forced.pop("extra", {})
     quirks = _quirks_of(provider, operation)
     edits = defaults or overrides or held or imposed or quirks.rename or quirks.drop or quirks.default
     return Passage(
@@ -121,7 +128,7 @@ def passage(
         target=target,
         unknown=registration.unknown_fields,
         verbatim=inlet is outlet
-        and (outlet.encode_request is unspoken or not (fields or forced))
+        and (outlet.encode_request is unspoken or not (fields or forced or beside or always_beside))
         and inlet.weighty.isdisjoint((*defaults, *overrides)),
         named=Raw(jsontext.encode(target.model)),
         plain=not edits and registration.unknown_fields == "forward",
@@ -129,6 +136,8 @@ def passage(
         overrides=overrides,
         fields=fields,
         forced=forced,
+        beside=beside,
+        always_beside=always_beside,
         quirks=quirks,
         operation=operation,
         asked=asked or operation,
@@ -149,10 +158,12 @@ def _own(wire: Wire) -> frozenset[str]:
     return frozenset(name for name in extensions.FIELDS if name in wire.known or name in wire.rename)
 
 
-def outgoing(way: Passage, body: bytes, members: jsontext.Members) -> Outgoing:
-    """The request for the target. Raises the caller's own faults (``invalid_request``, ``invalid_json``)."""
+def outgoing(way: Passage, body: bytes, members: jsontext.Members, *, streams: bool = False) -> Outgoing:
+    """The request for the target. Raises the caller's own faults (``invalid_request``, ``invalid_json``).
+
+    ``streams``: whether a stream is wanted, for requests whose path alone says so."""
     if not way.verbatim:
-        return _rebuilt(way, body)
+        return _rebuilt(way, body, streams)
     if not way.plain or EXTENSIONS in members or ALIAS in members:
         return _edited(way, members)
     if way.inlet.placed:
@@ -186,21 +197,36 @@ def _texts(value: Any) -> tuple[str, ...] | None:
     return (value if isinstance(value, str) else jsontext.encode(value).decode(),)
 
 
-def _named(wire: Wire, parameters: Mapping[str, Any], *, free: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+def _named(
+    wire: Wire, parameters: Mapping[str, Any], *, free: bool, same: bool
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Parameters split into members of this wire and those it has no top-level name for. ``free``: they were set for
-    this operation alone, so that also what nobody knows is meant for it."""
+    this operation alone, so that also what nobody knows is meant for it; ``same``: the provider speaks this wire."""
     named, rest = {}, {}
+    # One of the wires whose own members the configuration names, beside chat: what is set for chat is not for it.
+    plainly = wire.decode_request is unspoken or (
+        wire.stream_decoder is unspoken and wire.name in SPOKEN[PARAMETERS].values()
+    )
     for name, value in parameters.items():
-        if wire.name == PARAMETERS or (wire.decode_request is unspoken and (free or name in wire.known)):
+        ours = wire.name == PARAMETERS and (same or name in wire.known or name in wire.rename)
+        if ours or (plainly and (free or name in wire.known)):
             named[name] = value
-        elif wire.decode_request is unspoken:
+        elif plainly:
             continue
+        elif name in wire.known and name not in wire.rename and name not in _chat_names():
+            # The wire's own word, which none of the configuration's means.
+            named[name] = value
         elif name in wire.rename:
             listed = name == "stop" and isinstance(value, str)
             named[wire.rename[name]] = [value] if listed else value
         else:
             rest[name] = value
     return named, rest
+
+
+def _chat_names() -> frozenset[str]:
+    """The names that the configuration's own wire knows."""
+    return load(PARAMETERS).known
 
 
 def _canonical(parameters: Mapping[str, Any], operation: str) -> dict[str, Any]:
@@ -213,7 +239,7 @@ def _canonical(parameters: Mapping[str, Any], operation: str) -> dict[str, Any]:
     silent = speaker.decode_request(dict(unsent))
     spoken = speaker.decode_request({**unsent, **parameters})
     values = {name: getattr(spoken, name) for name in type(silent).__struct_fields__}
-    return {name: value for name, value in values.items() if value != getattr(silent, name) and name != "extra"}
+    return {name: value for name, value in values.items() if value != getattr(silent, name)}
 
 
 def _extended(way: Passage, body: dict[str, Any]) -> extensions.Taken:
@@ -282,7 +308,23 @@ def _edited(way: Passage, members: jsontext.Members) -> Outgoing:
     return Outgoing((jsontext.encode(body),), (*unknown, *dropped))
 
 
-def _rebuilt(way: Passage, body: bytes) -> Outgoing:
+def _encoded(way: Passage, request: Any) -> Encoded:
+    """The request for the provider; paths into messages are those of the caller's own wire."""
+    inside = way.inlet.inside
+    if inside == "content":
+        return way.outlet.encode_request(request, way.provider.quirks.options)
+    before, after = ".content[", f".{inside}["
+    try:
+        encoded = way.outlet.encode_request(request, way.provider.quirks.options)
+    except ParleyError as error:
+        failure = error.failure
+        param = failure.param and failure.param.replace(before, after, 1)
+        message = failure.message.replace(failure.param, param, 1) if failure.param and param else failure.message
+        raise ParleyError(replace(failure, param=param, message=message)) from None
+    return replace(encoded, dropped=tuple(name.replace(before, after, 1) for name in encoded.dropped))
+
+
+def _rebuilt(way: Passage, body: bytes, streams: bool) -> Outgoing:
     sent = jsontext.whole(body)
     quirks = way.quirks
     names: Set[str] = set(sent) if quirks.rename or quirks.drop or quirks.default else _NONE
@@ -290,6 +332,8 @@ def _rebuilt(way: Passage, body: bytes) -> Outgoing:
     unknown = _unknown(way, sent)
     _merge(way, sent)
     sent["model"] = way.target.model
+    if streams and way.inlet.placed:
+        sent["stream"] = True
     request = way.inlet.decode_request(sent)
     if way.fields or way.forced:
         absent = {field.name: field.default for field in fields(request)}
@@ -299,7 +343,9 @@ def _rebuilt(way: Passage, body: bytes) -> Outgoing:
     if meant:
         request = replace(request, **meant)
         extended = extended.without(meant)
-    encoded = way.outlet.encode_request(request, quirks.options)
+    encoded = _encoded(way, request)
+    encoded.body.update({name: value for name, value in way.beside.items() if name not in encoded.body})
+    encoded.body.update(way.always_beside)
     quirky = [name for name in _quirks(way, encoded.body) if name in names] if names else []
     if extended:
         quirky += extensions.spread(extended, encoded.body, way.provider.extensions, carried=way.operation)
