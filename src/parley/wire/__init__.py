@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, Protocol
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from parley.failure import Failure, ParleyError
 from parley.framing import MAX_EVENT
@@ -24,7 +24,8 @@ class Reply(Struct, frozen=True, kw_only=True):
     whether usage was asked for in the stream, a fallback id and time (Unix seconds), known field losses.
 
     ``wire`` is the wire the answer comes from: a stream's extras and native words go out only to the same wire.
-    ``asked`` is the caller's own request, for a wire whose answers repeat parts of it."""
+    ``asked`` is the caller's own request, for a wire whose answers repeat parts of it. ``elapsed`` gives nanoseconds
+    since the request came, for a wire whose answers tell how long they took (0 where nobody measures)."""
 
     model: str
     id: str
@@ -32,6 +33,7 @@ class Reply(Struct, frozen=True, kw_only=True):
     include_usage: bool = False
     wire: str = ""
     asked: bytes = b""
+    elapsed: Callable[[], int] = int
     extra: Mapping[str, Any] = {}
 
 
@@ -102,8 +104,9 @@ class Demand(Struct, frozen=True):
 class Wire(Struct, frozen=True, kw_only=True):
     """One wire format in both roles. See the Protocols above for the stream objects.
 
-    A wire of an operation without canonical form (images, audio, ...) passes as it is or not at all: its
-    requests and answers are ``unspoken``, and only errors, glances and checks are its own.
+    A wire of an operation without canonical form (audio, moderations) passes as it is or not at all: its
+    requests and answers are ``unspoken``, and only errors, glances and checks are its own. A wire without
+    ``stream_decoder`` has streams that pass as they are (pictures) or none.
 
     ``decode_request(body)`` pops what it knows from a plain dict, raises ``invalid_request`` naming the field.
     ``encode_request(request, options)``: ``options`` are the provider row's wire options (plain data).
@@ -123,6 +126,12 @@ class Wire(Struct, frozen=True, kw_only=True):
     ``stream_type`` is the content type of its streams, ``lines``: they are one JSON object a line; ``beats``: comments
     may stand between their events. ``placed``: the model's name is in the path, not in the body.
     ``stream_default``: a request that does not say gets a stream. ``max_event`` bounds one event in bytes.
+    ``answers`` are types of whole answers that are not JSON (pictures): the first is asked for, all are prefixes.
+    ``options`` names what an operator may say of such a server, ``fitted`` gives the wire with these options (raises
+    ``msgspec.ValidationError``): for a wire whose answers cannot be read without them.
+    ``unasked(members, reply)`` answers a request that asks nothing of a model, for a provider of another wire; None for
+    every other request.
+    ``inside`` is the member of a message that holds its blocks, for field paths.
 
     What requests and answers decode to is the canonical form of the operation: ChatRequest and ChatResponse for all
     that make text, EmbedRequest, RerankRequest, ImageRequest and their responses for theirs.
@@ -150,7 +159,12 @@ class Wire(Struct, frozen=True, kw_only=True):
     beats: bool = True
     placed: bool = False
     stream_default: bool = False
+    inside: str = "content"
     max_event: int = MAX_EVENT
+    unasked: Callable[[Mapping[str, Raw], Reply], bytes | None] | None = None
+    answers: tuple[bytes, ...] = ()
+    options: tuple[str, ...] = ()
+    fitted: "Callable[[Mapping[str, Any]], Wire] | None" = None
     count: Callable[[dict[str, Any], Callable[[ChatRequest], int]], bytes] | None = None
     needs: tuple[tuple[bytes, bytes], ...] = ()
     weighty: frozenset[str] = frozenset()
@@ -167,6 +181,32 @@ WIRES: dict[str, str] = {
     "openai_moderations": "parley.wire.openai_media:MODERATIONS",
     "rerank": "parley.wire.openai_media:RERANK",
     "anthropic": "parley.wire.anthropic:WIRE",
+    "cohere": "parley.wire.cohere:CHAT",
+    "cohere_embed": "parley.wire.cohere:EMBED",
+    "cohere_rerank": "parley.wire.cohere:RERANK",
+    "mistral": "parley.wire.mistral:CHAT",
+    "mistral_embeddings": "parley.wire.mistral:EMBED",
+    "ollama": "parley.wire.ollama:CHAT",
+    "ollama_generate": "parley.wire.ollama:GENERATE",
+    "ollama_embed": "parley.wire.ollama:EMBED",
+    "ollama_embeddings": "parley.wire.ollama:EMBEDDINGS",
+    "bedrock": "parley.wire.bedrock:WIRE",
+    "gemini": "parley.wire.gemini:WIRE",
+    "gemini_array": "parley.wire.gemini:ARRAY",
+    "gemini_embed": "parley.wire.gemini:EMBED",
+    "gemini_embed_batch": "parley.wire.gemini:EMBED_BATCH",
+    "gemini_embeddings": "parley.wire.gemini:EMBEDDINGS",
+    "tgi": "parley.wire.tgi:WIRE",
+    "tei_embed": "parley.wire.tei:EMBED",
+    "tei_rerank": "parley.wire.tei:RERANK",
+    "hf_text": "parley.wire.tgi:HF_TEXT",
+    "hf_features": "parley.wire.hf_tasks:FEATURES",
+    "hf_image": "parley.wire.hf_tasks:PICTURES",
+    "oip_infer": "parley.wire.oip:INFER",
+    "oip_embed": "parley.wire.oip:EMBED",
+    "oip_generate": "parley.wire.oip:GENERATE",
+    "kserve_predict": "parley.wire.oip:PREDICT",
+    "image_worker": "parley.wire.image_worker:WIRE",
 }
 # The wire of each operation at a provider, by the wire that its row names (the one it speaks for chat).
 SPOKEN: dict[str, dict[str, str]] = {
@@ -185,6 +225,25 @@ SPOKEN: dict[str, dict[str, str]] = {
         "rerank": "rerank",
     },
     "anthropic": {"chat": "anthropic", "count_tokens": "anthropic"},
+    "cohere": {"chat": "cohere", "embeddings": "cohere_embed", "rerank": "cohere_rerank"},
+    "mistral": {"chat": "mistral", "embeddings": "mistral_embeddings"},
+    # "embedding" is no operation that can be asked for: it is the older form of embeddings, for callers who use it.
+    "ollama": {
+        "chat": "ollama",
+        "completions": "ollama_generate",
+        "embeddings": "ollama_embed",
+        "embedding": "ollama_embeddings",
+        "transcription": "openai_transcriptions",
+    },
+    "bedrock": {"chat": "bedrock"},
+    "gemini": {"chat": "gemini", "count_tokens": "gemini", "embeddings": "gemini_embeddings"},
+    "tgi": {"chat": "tgi"},
+    "tei": {"embeddings": "tei_embed", "rerank": "tei_rerank"},
+    "hf_tasks": {"chat": "hf_text", "embeddings": "hf_features", "image_generation": "hf_image"},
+    "oip_infer": {"chat": "oip_infer", "embeddings": "oip_embed"},
+    "oip_generate": {"chat": "oip_generate"},
+    "kserve_predict": {"chat": "kserve_predict"},
+    "worker": {"chat": "openai_chat", "image_generation": "image_worker", "image_edit": "openai_images"},
 }
 
 

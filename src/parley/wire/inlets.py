@@ -16,9 +16,14 @@ from parley.wire import SPOKEN, Wire, load, unspoken
 COUNT: Final = "count_tokens"
 # How a request says whether it wants a stream: by its path, or (empty) by a member.
 STREAM: Final = "stream"
+_TWIN: Final = b"beta=true"
 WHOLE: Final = "whole"
 _UNBUFFERED: Final = b"cache-control: no-cache\r\nx-accel-buffering: no\r\n"
-_GEMINI: Final = re.compile(rb"(?:/genai)?/(?:v1|v1beta|v1beta1|v1alpha)/(?:models|tunedModels)/(.+):([A-Za-z]+)")
+# The projects and publishers stand in the paths of callers whose client thinks that it speaks to Vertex.
+_GEMINI: Final = re.compile(
+    rb"(?:/genai)?/(?:v1|v1beta|v1beta1|v1alpha)(?:(?:/projects/[^/]+/locations/[^/]+)?/publishers/[^/]+)?"
+    rb"/(?:models|tunedModels)/(.+):([A-Za-z]+)"
+)
 # dialect, operation, wire, how a stream is asked for.
 Row: TypeAlias = tuple[str, str, str, str]
 
@@ -62,14 +67,14 @@ class Inlet:
         self.operation = operation
         self.wire = wire
         self.beats = wire.beats
-        self.documented = dialect == "openai" and operation != COUNT
+        self.documented = dialect == "openai"
         self.placed = wire.placed
         self.fixed = mode != ""
         self.streams = mode == STREAM or (not mode and wire.stream_default)
         self.stream_head = b"content-type: %b\r\n%b" % (wire.stream_type, _UNBUFFERED)
         self.counts = operation == COUNT
         self.stateful = operation == "responses"
-        self.texts = wire.decode_response is not unspoken
+        self.texts = wire.stream_decoder is not unspoken
         self.form = operation in OPERATIONS and OPERATIONS[operation].form
         demand = wire.demands
         self.demanded = demand.name if demand is not None else ""
@@ -101,15 +106,21 @@ class Inlets:
         for prefix in ("/v1", "", "/v1/v1", "/anthropic/v1", "/anthropic", "/anthropic/v1/v1"):
             self._rows[f"{prefix}/messages".encode()] = ("anthropic", "chat", "anthropic", "")
             self._rows[f"{prefix}/messages/count_tokens".encode()] = ("anthropic", COUNT, "anthropic", "")
+        for prefix in _OLLAMA_PREFIXES:
+            for path, asked, name in _OLLAMA:
+                self._rows[f"{prefix}{path}".encode()] = ("ollama", asked, name, "")
         self.find(b"/v1/chat/completions")
         self.find(b"/v1/messages")
 
     def find(self, path: bytes, query: bytes = b"") -> Inlet | None:
         """The inlet at that path, None where there is none."""
         found = self.known.get(path)
-        if found is not None:
+        if found is not None and not query:
             return found
         row = self._rows.get(path)
+        if row is not None and row[0] == "openai" and _TWIN in query.split(b"&"):
+            # Another operation on the same path, which is not served.
+            return None
         if row is not None:
             found = self.known[path] = self._of(row)
             return found
@@ -146,9 +157,29 @@ def placed_model(target: bytes) -> str:
     return "" if match is None else unquote_to_bytes(match[1]).decode("utf-8", "replace")
 
 
+# Generate is a chat of one turn: the server puts its chat template around the prompt, unlike OpenAI's completions.
+_OLLAMA: Final = (
+    ("/api/chat", "chat", "ollama"),
+    ("/api/generate", "chat", "ollama_generate"),
+    ("/api/embed", "embeddings", "ollama_embed"),
+    ("/api/embeddings", "embeddings", "ollama_embeddings"),
+)
+_OLLAMA_PREFIXES: Final = ("", "/ollama")
+# Its other paths; of /api/ not all is Ollama's.
+_OLLAMA_PATH: Final = re.compile(
+    rb"/ollama(/.*)?|/api/(chat|generate|embed|embeddings|tags|show|ps|version|pull|push|create|copy|delete|blobs(/.*)?)"
+)
+_GEMINI_PREFIXES: Final = ("/v1beta", "/v1alpha", "/genai/v1", "/genai/v1beta", "/genai/v1alpha", "/genai")
+_GEMINI_PATHS: Final = (b"/v1beta/", b"/v1alpha/", b"/v1beta1/", b"/genai/")
 # What stands behind the colon of a path that names its model.
-PLACED: Final[dict[bytes, Row]] = {}
-ARRAY: Final = ""
+PLACED: Final[dict[bytes, Row]] = {
+    b"generateContent": ("gemini", "chat", "gemini", WHOLE),
+    b"streamGenerateContent": ("gemini", "chat", "gemini", STREAM),
+    b"countTokens": ("gemini", COUNT, "gemini", WHOLE),
+    b"embedContent": ("gemini", "embeddings", "gemini_embed", WHOLE),
+    b"batchEmbedContents": ("gemini", "embeddings", "gemini_embed_batch", WHOLE),
+}
+ARRAY: Final = "gemini_array"
 
 
 def openai_prefixes() -> tuple[str, ...]:
@@ -158,7 +189,12 @@ def openai_prefixes() -> tuple[str, ...]:
 
 def model_prefixes() -> tuple[str, ...]:
     """Where the lists of models are found."""
-    return (*openai_prefixes(), "/anthropic", "/anthropic/v1")
+    return (*openai_prefixes(), "/anthropic", "/anthropic/v1", *_GEMINI_PREFIXES)
+
+
+def greeted(agent: str) -> bool:
+    """Whether the client of that User-Agent looks for Ollama's greeting at the root (its official clients do)."""
+    return agent.lower().startswith(("ollama/", "ollama-"))
 
 
 def dialect_of(path: bytes, headers: Collection[str] = ()) -> str:
@@ -166,6 +202,10 @@ def dialect_of(path: bytes, headers: Collection[str] = ()) -> str:
     on paths that dialects share (product contract section 5)."""
     if "anthropic-version" in headers or path.startswith(b"/anthropic"):
         return "anthropic"
+    if _OLLAMA_PATH.fullmatch(path):
+        return "ollama"
+    if "x-goog-api-key" in headers or path.startswith(_GEMINI_PATHS):
+        return "gemini"
     return "openai_chat"
 
 

@@ -1,6 +1,6 @@
-"""The list of models in the shape of either dialect (GET /v1/models and GET /v1/models/{id}).
+"""The list of models in the shape of each dialect (GET /v1/models and GET /v1/models/{id}).
 
-Source: OpenAI surface contract section 9, provider contract sections 2 and 13.
+Source: OpenAI surface contract section 9, provider contract sections 2, 3.1 and 13.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,15 +13,21 @@ from parley.failure import invalid
 
 PAGE = 20
 LARGEST_PAGE = 1000
+GEMINI_PAGE = 50
+_METHODS = {
+    "chat": ("generateContent", "streamGenerateContent", "countTokens"),
+    "embeddings": ("embedContent", "batchEmbedContents"),
+}
 _encode = msgspec.json.Encoder().encode
 
 
 class Listed(Struct, frozen=True):
-    """One model as it may be asked for; ``created`` in Unix seconds, 0 where unknown."""
+    """One model as it may be asked for; ``created`` in Unix seconds, 0 where unknown; ``operations`` it serves."""
 
     id: str
     created: int = 0
     owner: str = "parley"
+    operations: tuple[str, ...] = ("chat",)
 
 
 def openai_list(models: Sequence[Listed]) -> bytes:
@@ -90,6 +96,38 @@ def _anthropic(model: Listed) -> dict[str, object]:
     }
 
 
+def gemini_list(models: Sequence[Listed], query: Mapping[str, str]) -> bytes:
+    """One page of ``pageSize`` models (50 where absent); ``pageToken`` is the id of the first of them.
+
+    Raises ``invalid_request`` for another size or a token that names no model.
+    """
+    size, token = query.get("pageSize") or query.get("page_size"), query.get("pageToken") or query.get("page_token")
+    if size and not (size.isascii() and size.isdigit() and len(size) <= 6):
+        raise invalid("pageSize must be a number", "pageSize")
+    start = _position(models, token, "pageToken") if token else 0
+    end = start + min(int(size or 0) or GEMINI_PAGE, LARGEST_PAGE)
+    answer: dict[str, object] = {"models": [_gemini(model) for model in models[start:end]]}
+    if end < len(models):
+        answer["nextPageToken"] = models[end].id
+    return _encode(answer)
+
+
+def gemini_model(model: Listed) -> bytes:
+    """One model."""
+    return _encode(_gemini(model))
+
+
+def _gemini(model: Listed) -> dict[str, object]:
+    return {
+        "name": f"models/{model.id}",
+        "version": "1",
+        "displayName": model.id,
+        "supportedGenerationMethods": [
+            method for operation in model.operations for method in _METHODS.get(operation, ())
+        ],
+    }
+
+
 def _position(models: Sequence[Listed], id: str, name: str) -> int:
     for position, model in enumerate(models):
         if model.id == id:
@@ -99,6 +137,8 @@ def _position(models: Sequence[Listed], id: str, name: str) -> int:
 
 def page(dialect: str, models: Sequence[Listed], query: Mapping[str, str]) -> bytes:
     """The list in a dialect's shape; ``query`` holds paging where it has any. Raises ``invalid_request``."""
+    if dialect == "gemini":
+        return gemini_list(models, query)
     if dialect != "anthropic":
         return openai_list(models)
     return anthropic_list(models, page_limit(query.get("limit")), query.get("after_id"), query.get("before_id"))
@@ -106,4 +146,5 @@ def page(dialect: str, models: Sequence[Listed], query: Mapping[str, str]) -> by
 
 def one(dialect: str, model: Listed) -> bytes:
     """One model in a dialect's shape."""
-    return anthropic_model(model) if dialect == "anthropic" else openai_model(model)
+    shapes = {"anthropic": anthropic_model, "gemini": gemini_model}
+    return shapes.get(dialect, openai_model)(model)

@@ -162,6 +162,9 @@ def _meaning(status: int) -> tuple[str, int | None, str]:
         return "upstream_rate_limited", None, "rate_limited"
     if status == 408:
         return "upstream_rejected", status, "status_408"
+    # What the request depended on has failed: model servers say it of their own model.
+    if status == 424:
+        return "upstream_error", None, "status_424"
     if 400 <= status < 500:
         return "upstream_rejected", status, ""
     if 300 <= status < 400:

@@ -31,13 +31,14 @@ from parley.wire.anthropic.blocks import (
 )
 from parley.wire.anthropic.decoder import MESSAGE
 from parley.wire.anthropic.errors import bad, stream_failure
+from parley.wire.signature import apart
 
 
 def encode_response(response: ChatResponse, reply: Reply) -> bytes:
     """A message; only the first choice is written. Raises ``upstream_error`` for an answer that ended in error."""
     same = response.wire == NAME
     choice = response.choices[0] if response.choices else Choice(0, ())
-    content = [value for block in choice.content if (value := answer_block(block, same=same)) is not None]
+    content = [value for block in choice.content for value in _told(block, same=same)]
     details = _stop_details(choice.content) if same else None
     refused = details is None and any(isinstance(block, Refusal) for block in choice.content)
     message: Json = {
@@ -55,6 +56,15 @@ def encode_response(response: ChatResponse, reply: Reply) -> bytes:
     if details is not None:
         message["stop_details"] = details
     return encode(message)
+
+
+def _told(block: Block, *, same: bool) -> list[Json]:
+    """A block as this wire says it; a call that another wire signed comes after an empty thought with the signature."""
+    value = answer_block(block, same=same)
+    if value is None:
+        return []
+    thought = None if same else apart(block)
+    return [value] if thought is None else [{"type": "thinking", "thinking": "", "signature": thought.signature}, value]
 
 
 def _stop_details(content: tuple[Block, ...]) -> Any:

@@ -37,6 +37,7 @@ from parley.wire.anthropic.blocks import (
     usage_to,
 )
 from parley.wire.anthropic.errors import bad, error_event
+from parley.wire.signature import apart
 
 TERMINATOR = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 
@@ -47,6 +48,7 @@ _PARTS: Mapping[DeltaKind, bytes] = {
     "signature": b'"signature_delta","signature":',
     "arguments": b'"input_json_delta","partial_json":',
 }
+_THOUGHT = {"type": "thinking", "thinking": "", "signature": ""}
 _DELTA = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":{"type":'
 
 
@@ -120,6 +122,7 @@ class MessageEncoder:
         return self._advance()
 
     def _begin(self, event: BlockStart) -> bytes:
+        before = self._signed(event.block)
         shell, first = shell_of(event.block)
         self._open, self._block = event.index, shell
         self._prefix = _DELTA % self._count
@@ -129,7 +132,17 @@ class MessageEncoder:
         self._count += 1
         if isinstance(event.block, ToolCall):
             first = [("arguments", event.block.arguments)]
-        return out + b"".join(self._grow(kind, text) for kind, text in first)
+        return before + out + b"".join(self._grow(kind, text) for kind, text in first)
+
+    def _signed(self, block: Block) -> bytes:
+        """The empty thought that carries another wire's signature of the call that follows."""
+        thought = None if self._same else apart(block)
+        if thought is None:
+            return b""
+        shell = _sse("content_block_start", index=self._count, content_block=_THOUGHT)
+        grown = _DELTA % self._count + _PARTS["signature"] + encode(thought.signature) + b"}}\n\n"
+        self._count += 1
+        return shell + grown + _sse("content_block_stop", index=self._count - 1)
 
     def _delta(self, event: Delta) -> bytes:
         if event.index == self._open:

@@ -28,6 +28,7 @@ from parley.ir import (
 )
 from parley.wire import Encoded
 from parley.wire.anthropic.blocks import NAME, Json, input_of, merged
+from parley.wire.signature import marked
 
 CLASSIC = "2023-06-01"
 CURRENT = "2026-10-21"
@@ -202,7 +203,8 @@ def _text(prompt: _Prompt, block: Any, i: int, j: int) -> Json | None:
 
 
 def _thinking(prompt: _Prompt, block: Any, i: int, j: int) -> Json | None:
-    unsigned = block.signature is None or (not block.signature and prompt.options.get("signed_thinking"))
+    foreign = marked(block.signature)
+    unsigned = foreign or block.signature is None or (not block.signature and prompt.options.get("signed_thinking"))
     if block.redacted is not None:
         value = {"type": "redacted_thinking", "data": block.redacted}
     elif unsigned:

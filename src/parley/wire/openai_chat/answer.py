@@ -10,12 +10,14 @@ from typing import Any
 from msgspec import json
 
 from parley.failure import ParleyError
-from parley.ir import Block, ChatResponse, Choice, Extra, Opaque, Refusal, Stop, Text, Thinking, ToolCall
+from parley.ir import Block, ChatResponse, Choice, Extra, Media, Opaque, Refusal, Stop, Text, Thinking, ToolCall
 from parley.wire import Reply
+from parley.wire.data_url import data_url
 from parley.wire.openai_chat.body import is_custom_call, is_sealed, thinking_object
 from parley.wire.openai_chat.error import BAD_JSON, WIRE_NAME, stream_failure, told_error
 from parley.wire.openai_error import bad_response
 from parley.wire.openai_usage import read_usage, usage_object
+from parley.wire.signature import call_signature, extra_content
 
 STOPS: dict[str, Stop] = {
     "stop": "end",
@@ -279,7 +281,21 @@ def _message_object(content: tuple[Block, ...], same: bool) -> dict[str, Any]:
         message["thinking_blocks"] = [thinking_object(block) for block in thoughts]
     if calls:
         message["tool_calls"] = calls
+    if images := [image_object(block) for block in content if isinstance(block, Media) and block.kind == "image"]:
+        message["images"] = images
     return message
+
+
+def image_object(image: Media) -> dict[str, Any]:
+    """A picture that the model made, an item of the extension ``images`` that several providers have."""
+    url = image.url if image.data is None else data_url(image.media_type or "image/png", image.data)
+    return {"type": "image_url", "image_url": {"url": url or image.file_id or ""}}
+
+
+def signed(call: ToolCall) -> dict[str, Any]:
+    """The signature that another wire put on a call, where callers of this one keep it."""
+    signature = call_signature(call.extra)
+    return {} if signature is None else {"extra_content": extra_content(signature)}
 
 
 def call_object(call: ToolCall | Opaque, same: bool) -> dict[str, Any]:
@@ -287,8 +303,10 @@ def call_object(call: ToolCall | Opaque, same: bool) -> dict[str, Any]:
     if isinstance(call, Opaque):
         return call.value
     function: dict[str, Any] = {"name": call.name, "arguments": call.arguments or ("" if same else "{}")}
-    if not same or not call.extra:
+    if not call.extra:
         return {"id": call.id, "type": "function", "function": function}
+    if not same:
+        return {"id": call.id, "type": "function", "function": function, **signed(call)}
     extra = dict(call.extra)
     function.update(extra.pop("function", ()))
     return {"id": call.id, "type": "function", "function": function, **extra}

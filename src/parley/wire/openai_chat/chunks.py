@@ -14,6 +14,7 @@ from parley.ir import (
     End,
     Event,
     Finish,
+    Media,
     Opaque,
     Refusal,
     Start,
@@ -22,7 +23,7 @@ from parley.ir import (
     ToolCall,
 )
 from parley.wire import Reply
-from parley.wire.openai_chat.answer import call_object, reason_of
+from parley.wire.openai_chat.answer import call_object, image_object, reason_of
 from parley.wire.openai_chat.body import is_custom_call, is_sealed, thinking_object
 from parley.wire.openai_chat.error import WIRE_NAME
 from parley.wire.openai_error import error_event
@@ -122,6 +123,8 @@ class ChatStreamEncoder:
                 return self._chunk(choice, b'"refusal":' + _encode(text))
             case ToolCall():
                 return self._call(choice, index, block)
+            case Media(kind="image"):
+                return self._chunk(choice, b'"images":[%b]' % _encode(image_object(block)))
             case Opaque() if is_custom_call(block):
                 return self._call(choice, index, block)
         return b""

@@ -44,6 +44,7 @@ from parley.wire.openai_responses.drafts import (
 from parley.wire.openai_responses.mirror import opened
 from parley.wire.openai_responses.sealed import NAME
 from parley.wire.openai_responses.usage import incomplete_reason, usage_object
+from parley.wire.signature import apart
 
 Json = dict[str, Any]
 
@@ -166,13 +167,22 @@ class ResponseEncoder:
             case Thinking(text):
                 return self._item(index, self._thought(block), "thinking", text)
             case ToolCall():
+                before = self._signed(block)
                 item_id = self._item_id(block, "fc")
                 call = CallDraft(self._pen, len(self._items), item_id, block, self._same)
-                return self._item(index, call, "arguments", block.arguments)
+                return before + self._item(index, call, "arguments", block.arguments)
             case Opaque(wire) if wire == NAME:
                 return self._item(index, KeptItem(self._pen, len(self._items), block), "", "")
         # What only another wire knows (a search it made) has no place in this one.
         return b""
+
+    def _signed(self, block: Block) -> bytes:
+        """The reasoning item that carries another wire's signature of the call that follows."""
+        thought = None if self._same else apart(block)
+        if thought is None:
+            return b""
+        place = -1 - len(self._items)
+        return self._begin(place, thought) + self._stop(place, {})
 
     def _words(self, index: int, block: Text | Refusal) -> bytes:
         """A part of the open message, or of a new one."""

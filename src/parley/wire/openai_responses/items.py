@@ -80,11 +80,9 @@ def _joined(message: Message, turn: Turn, item: dict[str, Any]) -> Message:
 def _item(given: dict[str, Any]) -> Turn:
     """One item. ``type`` may be left out for messages; its three shapes are told apart by what they hold."""
     value = given.copy()
-    kind = optional(value, "type", str)
-    if kind is None:
-        if "role" not in value:
-            raise missing("type")
-        kind = "message"
+    if "type" not in value and "role" not in value:
+        raise missing("type")
+    kind = required(value, "type", str) if "type" in value else "message"
     read = _READERS.get(kind)
     if read is not None:
         return read(value)
