@@ -15,7 +15,7 @@ from parley.wire import SPOKEN, WIRES
 
 ROWS = list(vendors.vendors().values())
 EACH = [pytest.param(row, name, wire, id=f"{row.name}-{name}") for row in ROWS for name, wire in row.wires.items()]
-PATHS = {*OPERATIONS, "models", "count_tokens"}
+PATHS = {*OPERATIONS, "models", "count_tokens", "embedding"}
 OPTIONS = {
     "openai_chat": {
         "reasoning_field": {"reasoning_content", "reasoning", None},
@@ -29,6 +29,12 @@ OPTIONS = {
         "max_tokens": None,
         "signed_thinking": {True, False},
     },
+    "bedrock": {"max_tokens": None},
+    "ollama": {"truncate": {True, False}},
+    **{name: {} for name in ("hf_tasks", "kserve_predict", "oip_generate", "oip_infer", "tei", "tgi", "worker")},
+    "gemini": {"thinking": {"budget", "level"}, "schemas": {"json", "openapi"}, "urls": {True, False}},
+    "cohere": {"input_type": {"search_document", "search_query", "classification", "clustering"}},
+    "mistral": {"thinking": {True, False}, "bridge": {None}},
 }
 TABLE = tomllib.loads((Path(vendors.__file__).parent / "vendors.toml").read_text("utf-8"))
 
@@ -45,14 +51,15 @@ def test_row(row: Vendor) -> None:
     assert row.keys
     assert row.bases
     if row.port is not None:
-        assert all(urlsplit(wire.base).port == row.port for wire in row.wires.values())
+        http = [wire for wire in row.wires.values() if wire.transport != "grpc-infer"]
+        assert all(urlsplit(wire.base).port == row.port for wire in http)
         assert row.open
     assert row.port is not None or not row.discovered
 
 
 @pytest.mark.parametrize(("row", "name", "wire"), EACH)
 def test_wire(row: Vendor, name: str, wire: VendorWire) -> None:
-    assert wire.wire in WIRES
+    assert set(SPOKEN[wire.wire].values()) <= set(WIRES)
     base = re.sub(r"\{[A-Z_]+\}", "x", wire.base)
     parts = urlsplit(base)
     assert parts.scheme == ("https" if row.port is None else "http")
@@ -61,11 +68,12 @@ def test_wire(row: Vendor, name: str, wire: VendorWire) -> None:
     assert not base.endswith("/")
     assert wire.auth in ("bearer", "none") or re.fullmatch(r"[a-z][a-z-]+", wire.auth)
     assert set(wire.paths) & set(OPERATIONS)
-    assert set(wire.paths) <= PATHS
-    assert set(wire.paths) - {"models"} <= set(SPOKEN[wire.wire])
+    operations = {name.removesuffix("_stream") for name in wire.paths}
+    assert operations <= PATHS
+    assert operations - {"models"} <= set(SPOKEN[wire.wire])
     for path in wire.paths.values():
-        assert re.fullmatch(r"(/[A-Za-z0-9_.{}-]+)+(\?[a-z-]+=[A-Za-z0-9-]+)?", path)
-        assert set(re.findall(r"\{(.*?)\}", path)) <= {"model"}
+        assert re.fullmatch(r"(/[A-Za-z0-9_.{}:-]+)+(\?[a-z-]+=[A-Za-z0-9-]+)?", path)
+        assert set(re.findall(r"\{(.*?)\}", path)) <= {"model", "path"}
     assert wire.complete(wire.base) == wire.base
 
 
@@ -114,7 +122,7 @@ def test_key_and_base_variables_are_unique() -> None:
 def test_no_member_of_a_row_is_misspelt() -> None:
     row_members = {"title", "aliases", "keys", "bases", "port", "open", "discovered", "pending", "default", "wires"}
     quirks = {"rename", "drop", "defaults", "options"}
-    wire_members = {"wire", "base", "suffix", "paths", "offers", "extensions", "auth", "home"} | quirks
+    wire_members = {"wire", "base", "suffix", "paths", "offers", "extensions", "auth", "home", "transport"} | quirks
     for name, row in TABLE["vendors"].items():
         assert set(row) <= row_members, name
         for spelling, wire in row.get("wires", {}).items():
@@ -148,6 +156,7 @@ def test_what_a_row_offers_is_spelt_as_an_operation_and_once() -> None:
         ("tei", "openai", {"embeddings"}),
         ("jina", "openai", {"embeddings", "rerank"}),
         ("cohere", "openai", {"chat", "embeddings"}),
+        ("mistral", "mistral", {"chat", "embeddings"}),
         ("cohere", "rerank", {"rerank"}),
     ],
 )
@@ -156,6 +165,17 @@ def test_what_a_vendor_offers(vendor: str, wire: str, offered: set[str]) -> None
     assert set(paths) & set(OPERATIONS) == offered
     for name in offered - {"chat"}:
         assert paths[name] == OPERATIONS[name].path
+
+
+def test_an_ollama_is_spoken_to_in_its_own_words() -> None:
+    row = vendors.vendors()["ollama"]
+    assert (row.default, list(row.wires), row.pending) == ("ollama", ["ollama", "openai", "anthropic"], ())
+    paths = row.wires["ollama"].paths
+    assert set(paths) & set(OPERATIONS) == {"chat", "completions", "embeddings", "transcription"}
+    assert (paths["chat"], paths["completions"], paths["embeddings"]) == ("/api/chat", "/api/generate", "/api/embed")
+    for given in ("http://h:1", "http://h:1/", "http://h:1/v1", "http://h:1/v1/"):
+        assert row.wires["ollama"].complete(given) == "http://h:1"
+        assert row.wires["openai"].complete(given) == "http://h:1/v1"
 
 
 def test_types_of_the_product_contract_are_known() -> None:
@@ -184,6 +204,8 @@ def test_quirks_of_home_do_not_follow_to_a_compatible_server() -> None:
         ("anthropic", "anthropic", "https://proxy.example/anthropic", "https://proxy.example/anthropic/v1"),
         ("anthropic", "anthropic", "https://proxy.example/v1/", "https://proxy.example/v1"),
         ("kserve", "openai", "http://host", "http://host/openai/v1"),
+        ("cohere", "cohere", "https://proxy.example", "https://proxy.example/v2"),
+        ("mistral", "mistral", "http://host/v1", "http://host/v1"),
         ("openvino", "openai", "http://host/v3", "http://host/v3"),
         ("openai", "openai", "http://host:1", "http://host:1"),
         ("azure", "deployments", "https://r.openai.azure.com/", "https://r.openai.azure.com/openai"),

@@ -14,23 +14,27 @@ import msgspec
 from msgspec import Struct
 
 from parley.operations import OPERATIONS
-from parley.settings import Provider, Quirks
+from parley.settings import Provider, Quirks, Transport
 
 VARIABLE = re.compile(r"\{([A-Z][A-Z0-9_]*)\}")
+# Stands for a {VAR} of a base URL: any one label of a host's name.
+_LABEL = "any0label"
 VERSION = re.compile(r"/v\d+[a-z0-9]*$")
 _NOT_OF_WIRE = frozenset({"rename", "drop", "defaults", "options", "home", "offers"})
 
 
 class VendorWire(Struct, frozen=True, kw_only=True):
-    """How a vendor is spoken to on one wire. ``base`` may hold {VAR} of the environment; ``suffix`` completes
-    a base URL given by the operator; ``home`` are the quirks at the vendor's own address; ``extensions`` maps fields of
-    the extension object to the vendor's own members."""
+    """How a vendor is spoken to on one wire. ``base`` may hold {VAR} of the environment; ``suffix`` completes a base
+    URL given by the operator, ``sheds`` is taken off its end; ``home`` are the quirks at the vendor's own address;
+    ``extensions`` maps fields of the extension object to the vendor's own members."""
 
     wire: str
     base: str
     paths: Mapping[str, str]
     suffix: str = ""
+    sheds: str = ""
     auth: str = "bearer"
+    transport: Transport = "native"
     quirks: Quirks = Quirks()
     home: Quirks = Quirks()
     extensions: Mapping[str, str] = {}
@@ -42,12 +46,19 @@ class VendorWire(Struct, frozen=True, kw_only=True):
 
     def is_home(self, url: str) -> bool:
         """Whether ``url`` is the vendor's own server or a regional name below it."""
-        mine, host = urlsplit(self.base).hostname, urlsplit(url).hostname
-        return bool(mine and host) and (host == mine or str(host).endswith(f".{mine}"))
+        mine, host = urlsplit(VARIABLE.sub(_LABEL, self.base)).hostname, urlsplit(url).hostname
+        if not mine or not host:
+            return False
+        if _LABEL in mine:
+            return re.fullmatch(re.escape(mine).replace(_LABEL, "[a-z0-9-]+"), host) is not None
+        return host == mine or host.endswith(f".{mine}")
 
     def complete(self, url: str) -> str:
-        """An operator's base URL with this wire's suffix, where it does not already end in a version."""
+        """An operator's base URL with this wire's suffix, where it does not already end in a version, and without
+        the end that is another wire's of the same server."""
         url = url.rstrip("/")
+        if self.sheds:
+            url = url.removesuffix(self.sheds)
         if not self.suffix or url.endswith(self.suffix) or VERSION.search(url):
             return url
         return url + self.suffix
@@ -118,6 +129,7 @@ def provider_of(
         paths=wire.paths,
         keys=keys,
         auth=wire.auth if keys else "none",
+        transport=wire.transport,
         quirks=_both(wire.quirks, wire.home) if home else wire.quirks,
         extensions=wire.extensions,
     )
@@ -132,7 +144,7 @@ def variables_of(name: str, suffix: str, more: tuple[str, ...]) -> tuple[str, ..
 def _vendor(name: str, row: dict[str, Any], shared: dict[str, dict[str, Any]]) -> Vendor:
     """A row of the file with everything it left out."""
     rest = {key: value for key, value in row.items() if key not in ("wires", "keys", "bases")}
-    wires = {key: _wire(_completed(shared[key], value)) for key, value in row.get("wires", {}).items()}
+    wires = {key: _wire(_completed(shared.get(key, {}), value)) for key, value in row.get("wires", {}).items()}
     made = {
         "default": next(iter(wires), ""),
         **rest,

@@ -42,7 +42,7 @@ def test_providers() -> None:
     assert (here.wire, here.transport, here.auth, here.keys) == ("anthropic", "aiohttp", "none", ())
     assert here.endpoints == ("http://127.0.0.1:9999/v1",)
     assert here.paths["models"] == "/list"
-    assert providers["ollama"].endpoints == ("http://127.0.0.1:11434/v1",)
+    assert providers["ollama"].endpoints == ("http://127.0.0.1:11434",)
 
 
 def test_registrations() -> None:
@@ -114,7 +114,7 @@ def test_base_urls_in_the_environment() -> None:
     assert {provider.name: (provider.endpoints, provider.keys) for provider in found} == {
         "openai": (("http://127.0.0.1:1/v1",), ()),
         "anthropic": (("http://127.0.0.1:2/v1",), ("k",)),
-        "ollama": (("http://far:3/v1",), ()),
+        "ollama": (("http://far:3",), ()),
     }
 
 
@@ -152,7 +152,7 @@ def test_the_file_wins_over_the_environment_and_that_over_what_was_found() -> No
     settings = load_text(text, env, discovered=[*found[:2], found[2].provider]).settings
     assert settings.providers["vllm"].endpoints == ("http://found:1/v1",)
     assert settings.providers["openai"].endpoints == ("https://api.openai.com/v1",)
-    assert settings.providers["ollama"].endpoints == ("http://file:1/v1",)
+    assert settings.providers["ollama"].endpoints == ("http://file:1",)
     assert settings.offered == ("vllm/m",)
 
 

@@ -47,6 +47,7 @@ def test_retry_after(headers: list[tuple[bytes, bytes]], seconds: float | None) 
         (404, "upstream_rejected", 404, ""),
         (408, "upstream_rejected", 408, "status_408"),
         (422, "upstream_rejected", 422, ""),
+        (424, "upstream_error", 502, "status_424"),
         (429, "upstream_rate_limited", 429, "rate_limited"),
         (500, "upstream_error", 500, "status_500"),
         (501, "upstream_error", 502, "status_501"),

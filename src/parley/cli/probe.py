@@ -13,9 +13,9 @@ from parley.gateway.heads import added, lane_head
 from parley.io.opening import Opener
 from parley.io.pool import Pool
 from parley.ir import ChatRequest, Message, Text
-from parley.ports import Call, Destination, Headers
+from parley.ports import Call, Destination, Headers, Upstream
 from parley.settings import Provider, Target
-from parley.wire import load
+from parley.wire import SPOKEN, load
 
 SECONDS = 5.0
 
@@ -84,13 +84,21 @@ class _Ear:
 async def _all(places: list[tuple[Provider, int]]) -> list[Probe]:
     loop = asyncio.get_running_loop()
     pool = Pool(loop, Opener(loop))
+    called: dict[str, Upstream] = {}
+    if any(provider.transport == "grpc-infer" for provider, _ in places):
+        from parley.io.oip_grpc import GrpcInferUpstream
+
+        called["grpc-infer"] = GrpcInferUpstream(loop)
     try:
-        return list(await asyncio.gather(*(_one(pool, provider, at) for provider, at in places)))
+        return list(
+            await asyncio.gather(*(_one(called.get(one.transport, pool), one, endpoint) for one, endpoint in places))
+        )
     finally:
-        pool.close()
+        for upstream in (pool, *called.values()):
+            upstream.close()
 
 
-async def _one(pool: Pool, provider: Provider, endpoint: int) -> Probe:
+async def _one(pool: Upstream, provider: Provider, endpoint: int) -> Probe:
     loop = asyncio.get_running_loop()
     begun = loop.time()
     heard: asyncio.Future[int | Failure] = loop.create_future()
@@ -120,5 +128,8 @@ def _call(provider: Provider, endpoint: int) -> Call:
 
 def _needed(provider: Provider) -> tuple[tuple[str, str], ...]:
     """The headers that this wire wants on every request, such as a version of its API."""
-    hello = ChatRequest(wire=provider.wire, model="", messages=(Message("user", (Text("hello"),)),), max_tokens=1)
-    return load(provider.wire).encode_request(hello, provider.quirks.options).headers
+    spoken = SPOKEN[provider.wire].get("chat")
+    if spoken is None:
+        return ()
+    hello = ChatRequest(wire=spoken, model="", messages=(Message("user", (Text("hello"),)),), max_tokens=1)
+    return load(spoken).encode_request(hello, provider.quirks.options).headers

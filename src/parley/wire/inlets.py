@@ -14,6 +14,8 @@ from parley.operations import OPERATIONS
 from parley.wire import SPOKEN, Wire, load, unspoken
 
 COUNT: Final = "count_tokens"
+# Every dialect, by the name that a row begins with.
+DIALECTS: Final = ("openai", "anthropic", "gemini", "ollama")
 # How a request says whether it wants a stream: by its path, or (empty) by a member.
 STREAM: Final = "stream"
 _TWIN: Final = b"beta=true"

@@ -17,6 +17,8 @@ from parley.wire.status import Headers, failure_of, told_failure
 # A failure that keeps a provider's body names this wire: the body has the shape that every wire of this API shares.
 SHAPE = "openai_chat"
 BAD_JSON = (DecodeError, UnicodeDecodeError, RecursionError)
+# Other servers' words for what this API has a code for.
+_CODES = {"DeploymentNotFound": "model_not_found"}
 _TYPES = {429: "rate_limit_error", 501: "not_implemented_error"}
 # A type of their own, as a model server of this surface gives it: registrations contract 2.5.
 _KIND_TYPES = {"model_loading": "model_loading"}
@@ -53,6 +55,7 @@ def decode_error(status: int, headers: Headers, body: bytes) -> Failure:
         data = None
     error = _inner(data)
     message, type_, code = _words(error)
+    code = _CODES.get(code, code) if code is not None else None
     ours = isinstance(data, dict) and isinstance(data.get("error"), dict)
     failure = failure_of(
         status,
