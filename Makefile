@@ -1,5 +1,5 @@
 # Everything starts here. Only make and Python 3.11 are needed; the rest is set up on first use.
-.PHONY: serve test bench check spec spec-diff lock clean
+.PHONY: serve test fuzz bench check spec spec-diff tables lock clean
 
 # make serve ARGS="parley.yaml --listen 127.0.0.1:8080"
 # The data path is compiled where a C compiler and Python's headers are; PARLEY_COMPILE=0 goes without, 1 insists.
@@ -13,6 +13,12 @@ test:
 	@scripts/install --dev
 	@scripts/system-packages test
 	@scripts/test $(ARGS)
+
+# make fuzz             many requests made up from the served document, other ones each time (some minutes)
+# make fuzz MANY=5000 ARGS="-k createResponse"
+fuzz:
+	@scripts/install --dev
+	@PARLEY_FUZZ=$(or $(MANY),500) scripts/test tests/api/test_schemathesis.py $(ARGS)
 
 # make bench            everything, three rounds (some minutes)
 # make bench BENCH=short  nginx and Parley only, a few seconds each
@@ -36,6 +42,11 @@ spec:
 spec-diff:
 	@scripts/install --dev
 	@.venv/bin/python -m spec diff
+
+# What crosses between dialects and providers, measured anew: docs/compatibility.md, docs/losses.md
+tables:
+	@scripts/install --dev
+	@GRID_WRITE=1 .venv/bin/python -m pytest tests/grid/test_grid.py tests/grid/test_losses.py
 
 # Exact versions and hashes of every package: requirements/*.txt
 lock:

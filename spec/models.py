@@ -3,6 +3,7 @@
 import re
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from datamodel_code_generator import Formatter, InputFileType, LiteralType, PythonVersion, generate
@@ -61,6 +62,7 @@ def _module(name: str, source: dict[str, Any]) -> str:
         enum_field_as_literal=LiteralType.All,
         field_constraints=True,
         formatters=[Formatter.BUILTIN],
+        settings_path=Path(__file__).parent.parent,
         use_annotated=True,
         use_msgspec_tagged_unions=True,
         use_standard_collections=True,

@@ -8,7 +8,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-import jsonpath
+import jsonpath_rfc9535 as jsonpath
 import yaml
 from msgspec.json import decode, encode
 
@@ -62,20 +62,23 @@ def _malformed(action: Any) -> str:
 
 
 def _act(document: dict[str, Any], action: dict[str, Any]) -> None:
-    found = list(jsonpath.finditer(action["target"], document))
+    found = jsonpath.find(action["target"], document)
     if not found:
         raise OverlayError("nothing is there")
-    for match in reversed(found):  # From the end, so that removed items of a list do not move the others.
+    for node in reversed(found):  # From the end, so that removed items of a list do not move the others.
         if action.get("remove"):
-            _remove(match)
+            _remove(document, node.location)
         else:
-            _update(match.obj, deepcopy(action["update"]))
+            _update(node.value, deepcopy(action["update"]))
 
 
-def _remove(match: Any) -> None:
-    if match.parent is None:
+def _remove(document: Any, location: tuple[str | int, ...]) -> None:
+    if not location:
         raise OverlayError("the document itself cannot be removed")
-    del match.parent.obj[match.parts[-1]]
+    *above, last = location
+    for key in above:
+        document = document[key]
+    del document[last]
 
 
 def _update(target: Any, update: Any) -> None:

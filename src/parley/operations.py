@@ -10,6 +10,7 @@ class Operation(Struct, frozen=True):
     """One operation. ``id`` is its operationId, ``path`` its place below OpenAI's /v1, ``form`` a multipart request.
 
     ``carriers`` are a provider's operations that can answer it, best first; all but itself need translation.
+    ``model`` is asked for where the request names none, "" where it must.
     """
 
     name: str
@@ -17,8 +18,10 @@ class Operation(Struct, frozen=True):
     path: str
     form: bool = False
     carriers: tuple[str, ...] = ()
+    model: str = ""
 
 
+_PICTURES = "dall-e-2"
 OPERATIONS: dict[str, Operation] = {
     operation.name: operation
     for operation in (
@@ -26,17 +29,28 @@ OPERATIONS: dict[str, Operation] = {
         Operation("completions", "createCompletion", "/completions", carriers=("completions", "chat")),
         Operation("responses", "createResponse", "/responses", carriers=("responses", "chat")),
         Operation("embeddings", "createEmbedding", "/embeddings", carriers=("embeddings",)),
-        Operation("image_generation", "createImage", "/images/generations", carriers=("image_generation",)),
-        Operation("image_edit", "createImageEdit", "/images/edits", form=True, carriers=("image_edit",)),
         Operation(
-            "image_variation", "createImageVariation", "/images/variations", form=True, carriers=("image_variation",)
+            "image_generation", "createImage", "/images/generations", carriers=("image_generation",), model=_PICTURES
+        ),
+        Operation(
+            "image_edit", "createImageEdit", "/images/edits", form=True, carriers=("image_edit",), model=_PICTURES
+        ),
+        Operation(
+            "image_variation",
+            "createImageVariation",
+            "/images/variations",
+            form=True,
+            carriers=("image_variation",),
+            model=_PICTURES,
         ),
         Operation("speech", "createSpeech", "/audio/speech", carriers=("speech",)),
         Operation(
             "transcription", "createTranscription", "/audio/transcriptions", form=True, carriers=("transcription",)
         ),
         Operation("translation", "createTranslation", "/audio/translations", form=True, carriers=("translation",)),
-        Operation("moderation", "createModeration", "/moderations", carriers=("moderation",)),
+        Operation(
+            "moderation", "createModeration", "/moderations", carriers=("moderation",), model="omni-moderation-latest"
+        ),
         Operation("rerank", "createRerank", "/rerank", carriers=("rerank",)),
     )
 }

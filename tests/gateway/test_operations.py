@@ -277,6 +277,16 @@ def test_defaults_go_where_they_are_known():
     assert on.sent[0].body == {"model": "m-9", "input": "x", **only_here}
 
 
+def test_a_request_that_names_no_model_is_for_the_one_that_is_usual():
+    on = Stage(registration("omni-moderation-latest", "full/m-9"), providers=(provider("full", paths=EVERYTHING),))
+    _, ear = on.ask_raw(b'{"input":"x"}', b"/v1/moderations")
+    assert on.sent[0].body == {"input": "x", "model": "m-9"}
+    _, ear = on.ask_raw(b'{"prompt":"x"}', IMAGES)
+    assert (ear.status, "dall-e-2" in ear.error["message"]) == (404, True)
+    _, ear = on.ask_raw(b'{"input":"x"}', EMBEDDINGS)
+    assert (ear.status, ear.error["param"]) == (400, "model")
+
+
 def test_chat_is_what_it_was():
     on = stage()
     _, ear = on.ask("all", CHAT)

@@ -346,3 +346,50 @@ async def test_closing_leaves_no_process_and_no_file(local: MakeLocal, monkeypat
     heard = await engine.chat("hi")
     assert heard.failure is not None
     assert heard.failure.kind == "overloaded"
+
+
+async def test_errors_are_openais(local: MakeLocal) -> None:
+    engine = local()
+    picture = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}]
+    for body, status, code in (
+        ({"messages": tiny.user("hi"), "n": 3}, 400, None),
+        ({"messages": tiny.user(tiny.OVERFLOW)}, 400, "context_length_exceeded"),
+        ({"messages": [{"role": "user", "content": picture}]}, 400, None),
+        (
+            {"messages": tiny.user(tiny.OVERFLOW), "stream": True, EXTENSIONS: {"cutstrings": ["x"]}},
+            400,
+            "context_length_exceeded",
+        ),
+    ):
+        heard = await engine.ask("/chat/completions", **body)
+        error = json.loads(heard.data)["error"]
+        assert (heard.status, error["type"], error["param"]) == (status, "invalid_request_error", None), error
+        assert error["code"] == code
+        assert error["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "member", "value"),
+    [
+        ("/completions", "echo", True),
+        ("/completions", "suffix", "x"),
+        ("/completions", "best_of", 2),
+        ("/embeddings", "dimensions", 4),
+        ("/chat/completions", "lora", [{"id": 0, "scale": 9}]),
+    ],
+)
+async def test_what_the_engine_would_pass_over_is_refused(local: MakeLocal, path: str, member: str, value: Any) -> None:
+    engine = local(embeddings=True)
+    asked = {"prompt": SPECIAL, "input": "x", "messages": tiny.user('"echo" and "suffix"')}
+    heard = await engine.ask(path, **asked, **{member: value})
+    assert heard.failure is not None
+    assert (heard.failure.code.code, heard.failure.param) == ("invalid_request", member)
+    assert (await engine.ask(path, **asked, **{member: None})).status == 200
+    # Elsewhere the name means nothing.
+    assert member == "lora" or (await engine.ask("/chat/completions", **asked, **{member: value})).status == 200
+
+
+async def test_a_text_too_long_to_embed_is_the_callers_fault(local: MakeLocal) -> None:
+    heard = await local(embeddings=True).ask("/embeddings", input=tiny.OVERFLOW)
+    error = json.loads(heard.data)["error"]
+    assert (heard.status, error["type"], error["code"]) == (400, "invalid_request_error", "context_length_exceeded")

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from parley import jsontext, multipart
 from parley.failure import Failure, ParleyError, invalid
+from parley.keys import Holder
 from parley.multipart import Form
 from parley.operations import OPERATIONS
 from parley.ports import Request
@@ -39,7 +40,7 @@ class Asked:
 def read_by(inlet: Inlet, request: Request) -> Asked:
     """Read what routing needs of a request of any kind."""
     if inlet.form:
-        return asked_by_form(request)
+        return asked_by_form(inlet, request)
     return asked_by_path(inlet, request) if inlet.placed else asked(inlet, request.body)
 
 
@@ -47,7 +48,7 @@ def asked(inlet: Inlet, body: bytes) -> Asked:
     """Read what routing needs. Raises ``invalid_json`` or ``invalid_request`` naming the field."""
     members = jsontext.members(body)
     named = members.get("model")
-    model = None if named is None else jsontext.text(named)
+    model = inlet.model if named is None else jsontext.text(named)
     if not model:
         raise invalid("model is required and must be a string", "model")
     wanted = members.get(inlet.stream_member)
@@ -77,11 +78,12 @@ def asked_by_path(inlet: Inlet, request: Request) -> Asked:
     return Asked(model, inlet.streams, members)
 
 
-def asked_by_form(request: Request) -> Asked:
+def asked_by_form(inlet: Inlet, request: Request) -> Asked:
     """The same for a multipart request."""
     kinds = [value for name, value in request.headers if name == b"content-type"]
     form = multipart.read(request.body, kinds[0] if len(kinds) == 1 else b"")
     model = form.field("model")
+    model = inlet.model if model is None else model
     if not model:
         raise invalid("model is required", "model")
     return Asked(model, form.field("stream") in _WORDS_FOR_TRUE, {}, form)
@@ -101,15 +103,18 @@ def able(registration: Registration, providers: Mapping[str, Provider], operatio
     return replace(registration, targets=targets, endpoint=operation) if targets else None
 
 
-def unknown_model(settings: Settings, operation: str, model: str) -> ParleyError:
-    """Names what there is, so that a typing error is seen at once."""
+def unknown_model(settings: Settings, operation: str, model: str, holder: Holder | None = None) -> ParleyError:
+    """Names what there is, so that a typing error is seen at once; to the ``holder`` of a key only what is for it."""
     served = [name for name in OPERATIONS if name != operation and _serves(settings, name, model)]
     if served:
         what = "chat" if operation == COUNT else operation
         message = f"the model {model[:200]!r} does not serve {what}; it serves: {', '.join(served)}"
         return ParleyError(Failure("model_not_found", message, param="model"))
-    known = sorted({*(name for _, name in settings.registrations), *settings.offered})
+    names = {*(name for _, name in settings.registrations), *settings.offered}
+    known = sorted(name for name in names if holder is None or holder.asks(name))
     shown = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
+    if holder is not None and holder.models:
+        return ParleyError(Failure("model_not_found", f"no model {model[:200]!r}; there is: {shown}", param="model"))
     providers = ", ".join(sorted(name for name in settings.providers if "#" not in name)[:20])
     message = f"no model {model[:200]!r}; there is: {shown or 'none'}; or provider/model with one of: {providers}"
     return ParleyError(Failure("model_not_found", message, param="model"))

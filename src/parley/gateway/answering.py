@@ -1,12 +1,13 @@
 """What goes to the target for a job, and what carries its answer back."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from parley import jsontext
 from parley.failure import Failure, ParleyError
 from parley.gateway import heads
 from parley.gateway.admission import Asked
-from parley.gateway.route import Route
+from parley.gateway.route import OURS, Route
 from parley.ir import Usage
 from parley.relay import (
     Asis,
@@ -19,6 +20,7 @@ from parley.relay import (
     untranslated,
     verbatim,
 )
+from parley.settings import Target
 from parley.tokens import estimate, words
 from parley.wire import Reply, unspoken
 
@@ -59,6 +61,13 @@ def carrier_for(job: "Job", route: Route, kind: bytes) -> Relay:
     if wire.stream_decoder is unspoken:
         return untranslated(wire, streams=streams, events=events, objects=objects)
     return verbatim(wire, streams=streams, events=events) or relay(route.way, job.reply, streams=streams, events=events)
+
+
+def foreseen(job: "Job", targets: Iterable[Target]) -> None:
+    """Judge a request that will be sent later, where nobody but us ever will."""
+    providers = job.gateway.settings.providers
+    if all(providers[target.provider].transport in OURS for target in targets):
+        _check(job)
 
 
 def _check(job: "Job") -> None:

@@ -12,7 +12,7 @@ from parley import jsontext
 from parley.failure import Failure, ParleyError, invalid
 from parley.gateway import heads
 from parley.gateway.admission import Asked
-from parley.gateway.answering import sent_by, sent_instead, told
+from parley.gateway.answering import foreseen, sent_by, sent_instead, told
 from parley.gateway.job import Job
 from parley.gateway.route import Route
 from parley.ir import ChatResponse
@@ -67,7 +67,7 @@ class ResponsesJob(Job):
         if self._background:
             self._queue()
         elif memory is not None and _REFERENCE in self._own:
-            memory.resolve(self._own, "", self._resolved)
+            memory.resolve(self._own, self.owner, self._resolved)
         else:
             self._recall()
 
@@ -90,6 +90,7 @@ class ResponsesJob(Job):
             raise invalid("a background response cannot be streamed here; ask for it by its id", "stream")
         if not stores:
             raise invalid("a background response has to be stored", "store")
+        foreseen(self, self._served.registration.targets)
 
     def _stores(self) -> bool:
         members = self.asked.members
@@ -118,6 +119,7 @@ class ResponsesJob(Job):
         request = Request(self.request.headers, jsontext.encode(members), self.request.id)
         job = ResponsesJob(self.gateway, self.inlet, request, found)
         job.keeps = False
+        job.key, job.owner = self.key, self.owner
         self.gateway.start(job)
         found.runs(job.left)
         if not self.over:
@@ -143,7 +145,7 @@ class ResponsesJob(Job):
         elif memory is None:
             self._remembered(_NO_MEMORY)
         else:
-            memory.recall(self._previous or None, self._conversation or None, "", self._remembered)
+            memory.recall(self._previous or None, self._conversation or None, self.owner, self._remembered)
 
     def _remembered(self, found: Recalled | Failure) -> None:
         if self.over:
@@ -211,6 +213,7 @@ class ResponsesJob(Job):
             return None
         return Kept(
             id=name,
+            owner=self.owner,
             model=self.model,
             provider=provider,
             native=native,

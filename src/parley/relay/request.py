@@ -164,13 +164,26 @@ def outgoing(way: Passage, body: bytes, members: jsontext.Members, *, streams: b
     ``streams``: whether a stream is wanted, for requests whose path alone says so."""
     if not way.verbatim:
         return _rebuilt(way, body, streams)
+    clear = way.inlet.cleared
+    cleared = None if clear is None else clear(body, members, way.provider.quirks.options)
+    if cleared is None:
+        return _verbatim(way, body, members)
+    changes, gone = cleared
+    if way.unknown == "strict":
+        raise invalid(f"{way.target.name} cannot take {gone[0]!r}", gone[0])
+    members = {**members, **changes}
+    sent = _verbatim(way, jsontext.encode(members), members)
+    return Outgoing(sent.body, (*gone, *sent.dropped))
+
+
+def _verbatim(way: Passage, body: bytes, members: jsontext.Members) -> Outgoing:
     if not way.plain or EXTENSIONS in members or ALIAS in members:
         return _edited(way, members)
     if way.inlet.placed:
         return Outgoing((body,))
     model = way.target.model
-    named = members["model"]
-    if named == way.named or jsontext.text(named) == model:
+    named = members.get("model")
+    if named is not None and (named == way.named or jsontext.text(named) == model):
         return Outgoing((body,))
     return Outgoing(jsontext.replaced(body, members, {"model": model}))
 
@@ -309,19 +322,24 @@ def _edited(way: Passage, members: jsontext.Members) -> Outgoing:
 
 
 def _encoded(way: Passage, request: Any) -> Encoded:
-    """The request for the provider; paths into messages are those of the caller's own wire."""
-    inside = way.inlet.inside
-    if inside == "content":
+    """The request for the provider; what it cannot take is named by its path in the caller's own wire."""
+    if way.inlet.inside == "content" and not way.inlet.called:
         return way.outlet.encode_request(request, way.provider.quirks.options)
-    before, after = ".content[", f".{inside}["
     try:
         encoded = way.outlet.encode_request(request, way.provider.quirks.options)
     except ParleyError as error:
         failure = error.failure
-        param = failure.param and failure.param.replace(before, after, 1)
-        message = failure.message.replace(failure.param, param, 1) if failure.param and param else failure.message
+        if not failure.param:
+            raise
+        param = _called(way.inlet, failure.param)
+        message = failure.message.replace(failure.param, param, 1)
         raise ParleyError(replace(failure, param=param, message=message)) from None
-    return replace(encoded, dropped=tuple(name.replace(before, after, 1) for name in encoded.dropped))
+    return replace(encoded, dropped=tuple([_called(way.inlet, name) for name in encoded.dropped]))
+
+
+def _called(inlet: Wire, name: str) -> str:
+    """The caller's own path of what another wire could not take."""
+    return inlet.called.get(name) or name.replace(".content[", f".{inlet.inside}[", 1)
 
 
 def _rebuilt(way: Passage, body: bytes, streams: bool) -> Outgoing:

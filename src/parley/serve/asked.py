@@ -14,17 +14,45 @@ MAX_ITEMS: Final = 20
 MAX_PAIRS, MAX_KEY, MAX_VALUE = 16, 64, 512
 MAX_LIMIT: Final = 100
 _ROLES: Final = ("user", "assistant", "system", "developer", "tool")
-# Source: types of input items in OpenAI's own package; a reference cannot be stored, it names what is.
-ITEM_TYPES: Final = frozenset(
-    (
-        "message", "file_search_call", "computer_call", "computer_call_output", "web_search_call", "function_call",
-        "function_call_output", "tool_search_call", "tool_search_output", "additional_tools", "configuration_update",
-        "reasoning", "compaction", "image_generation_call", "code_interpreter_call", "local_shell_call",
-        "local_shell_call_output", "shell_call", "shell_call_output", "apply_patch_call", "apply_patch_call_output",
-        "mcp_list_tools", "mcp_approval_request", "mcp_approval_response", "mcp_call", "custom_tool_call_output",
-        "custom_tool_call", "program", "program_output",
-    )
-)  # fmt: skip
+REFERENCE: Final = "item_reference"
+# What an item of each type cannot be without, beside the type and an id, which is made where it is missing.
+# Source: the types of input items in OpenAI's own package; a test compares them.
+NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
+    "message": ("role", "content"),
+    "file_search_call": ("queries", "status"),
+    "computer_call": ("call_id", "pending_safety_checks", "status"),
+    "computer_call_output": ("call_id", "output"),
+    "web_search_call": ("action", "status"),
+    "function_call": ("call_id", "name", "arguments"),
+    # Without the id of its call no model can be told what it answers.
+    "function_call_output": ("call_id", "output"),
+    "tool_search_call": ("arguments",),
+    "tool_search_output": ("tools",),
+    "additional_tools": ("role", "tools"),
+    "configuration_update": (),
+    "reasoning": ("summary",),
+    "compaction": ("encrypted_content",),
+    "image_generation_call": ("result", "status"),
+    "code_interpreter_call": ("code", "container_id", "outputs", "status"),
+    "local_shell_call": ("action", "call_id", "status"),
+    "local_shell_call_output": ("output",),
+    "shell_call": ("action", "call_id"),
+    "shell_call_output": ("call_id", "output"),
+    "apply_patch_call": ("call_id", "operation", "status"),
+    "apply_patch_call_output": ("call_id", "status"),
+    "mcp_list_tools": ("server_label", "tools"),
+    "mcp_approval_request": ("arguments", "name", "server_label"),
+    "mcp_approval_response": ("approval_request_id", "approve"),
+    "mcp_call": ("arguments", "name", "server_label"),
+    "custom_tool_call": ("call_id", "input", "name"),
+    "custom_tool_call_output": ("call_id", "output"),
+    "program": ("call_id", "code", "fingerprint"),
+    "program_output": ("call_id", "result", "status"),
+    REFERENCE: ("id",),
+}
+MAY_BE_NULL: Final = frozenset(
+    (("image_generation_call", "result"), ("code_interpreter_call", "code"), ("code_interpreter_call", "outputs"))
+)
 INCLUDABLE: Final = frozenset(
     (
         "file_search_call.results", "web_search_call.results", "web_search_call.action.sources",
@@ -136,17 +164,17 @@ def _item(item: Any, where: str) -> None:
     if not isinstance(item, dict):
         raise invalid(f"Invalid type for '{where}': expected an object, got {_kind(item)}.", where)
     kind = item.get("type", "message")
-    if not isinstance(kind, str) or kind not in ITEM_TYPES:
+    if not isinstance(kind, str) or kind not in NEEDED:
         raise invalid(f"Invalid value for '{where}.type': {str(kind)[:80]!r}.", f"{where}.type")
     _texts(item, where, ("id", "status", "call_id", "name"))
+    for name in NEEDED[kind]:
+        if name not in item or (item[name] is None and (kind, name) not in MAY_BE_NULL):
+            raise missing(f"{where}.{name}")
     if kind == "message":
         _message(item, where)
-    elif kind in ("function_call_output", "function_call"):
-        _present(item, where, ("call_id", "output" if kind.endswith("output") else "arguments"))
 
 
 def _message(item: Mapping[str, Any], where: str) -> None:
-    _present(item, where, ("role", "content"))
     if item["role"] not in _ROLES:
         known = ", ".join(_ROLES)
         message = f"Invalid value for '{where}.role': {str(item['role'])[:80]!r}. Supported values are: {known}."
@@ -162,17 +190,19 @@ def _message(item: Mapping[str, Any], where: str) -> None:
             raise invalid(f"Invalid type for '{at}': expected an object with a type.", at)
 
 
-def _present(item: Mapping[str, Any], where: str, names: tuple[str, ...]) -> None:
-    for name in names:
-        if item.get(name) is None:
-            raise invalid(f"Missing required parameter: '{where}.{name}'.", f"{where}.{name}")
-
-
 def _texts(item: Mapping[str, Any], where: str, names: tuple[str, ...]) -> None:
     for name in names:
         if item.get(name) is not None and not isinstance(item[name], str):
             message = f"Invalid type for '{where}.{name}': expected a string, got {_kind(item[name])}."
             raise invalid(message, f"{where}.{name}")
+
+
+def checks(operation: str, body: bytes) -> None:
+    """Judge by the published document what was not refused in better words."""
+    from parley.api.check import checked
+
+    if body.strip():
+        checked(operation, body)
 
 
 def missing(name: str) -> ParleyError:

@@ -8,18 +8,21 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 
 import msgspec
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from parley.api.surface import unserved
 from parley.failure import ParleyError, invalid
 from parley.serve import asked
 from parley.serve.house import House
 from parley.store import Store, conversations, responses
 from parley.store.conversations import Conversation
-from parley.store.items import page, shown
+from parley.store.items import Item, page, shown
 from parley.store.replay import replayed
-from parley.wire.inlets import dialect_of, model_prefixes
+from parley.store.worker import Link
+from parley.wire.inlets import below, dialect_of, model_prefixes
 
 _JSON: Final = "application/json"
 Owner: TypeAlias = Callable[[Request], str]
@@ -57,6 +60,8 @@ def _endpoint(house: House, methods: dict[str, Handler]) -> Handler:
     """One route for all methods of a path, so that a wrong one is told every one that is allowed."""
 
     async def endpoint(request: Request) -> Response:
+        if _is_twin(request):
+            raise HTTPException(404)  # whoever answers to that knows what is refused by name
         given = request.headers.get("x-request-id")
         request_id = house.gateway.request_id(given.encode("latin-1") if given else None)
         handler = methods["GET" if request.method == "HEAD" else request.method]
@@ -71,6 +76,12 @@ def _endpoint(house: House, methods: dict[str, Handler]) -> Handler:
         return answer
 
     return endpoint
+
+
+def _is_twin(request: Request) -> bool:
+    """Whether the query makes it another operation on the same path, which is not served."""
+    known = below(request.scope["path"])
+    return known is not None and unserved(request.method, known, request.url.query).status != 200
 
 
 def _json(body: bytes, status: int = 200) -> Response:
@@ -124,10 +135,14 @@ class Stored:
         found = asked.members(body, ("items", "metadata"), empty=True)
         metadata = asked.metadata(found.get("metadata"))
         items = asked.items(found["items"], body) if found.get("items") is not None else []
+        asked.checks("conversation", body)
         owner = self._owner(request)
         new = Conversation(f"conv_{secrets.token_hex(24)}", int(self._store.wall()), metadata)
-        made = await self._store.change(lambda link: conversations.create(link, owner, new, items))
-        return _json(made.json())
+
+        def create(link: Link) -> Conversation:
+            return conversations.create(link, owner, new, responses.resolved(link, items, owner, new.created, "items"))
+
+        return _json((await self._store.change(create)).json())
 
     async def conversation(self, request: Request) -> Response:
         """GET."""
@@ -137,10 +152,12 @@ class Stored:
 
     async def describe(self, request: Request) -> Response:
         """POST: new metadata in place of the old."""
-        found = asked.members(await request.body(), ("metadata",))
+        body = await request.body()
+        found = asked.members(body, ("metadata",))
         if "metadata" not in found:
             raise asked.missing("metadata")
         metadata, now = asked.metadata(found["metadata"]), self._store.wall()
+        asked.checks("conversation_update", body)
         owner, named = self._named(request)
         made = await self._store.change(lambda link: conversations.describe(link, owner, named, metadata, now))
         return _json(made.json())
@@ -167,9 +184,14 @@ class Stored:
         if "items" not in found:
             raise asked.missing("items")
         bodies, now = asked.items(found["items"], body), self._store.wall()
+        asked.checks("conversation_items", body)
         owner, named = self._named(request)
-        made = await self._store.change(lambda link: conversations.add(link, owner, named, bodies, now))
-        return _json(_encode(page(made, more=False)))
+
+        def add(link: Link) -> list[Item]:
+            items = responses.resolved(link, bodies, owner, now, "items")
+            return conversations.add(link, owner, named, items, now)
+
+        return _json(_encode(page(await self._store.change(add), more=False)))
 
     async def item(self, request: Request) -> Response:
         """GET: one item."""

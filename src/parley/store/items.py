@@ -25,6 +25,14 @@ _PREFIXES: Final = {
     "custom_tool_call_output": "ctco",
     "reasoning": "rs",
 }
+# Types whose status a caller may leave out and a list may not, and likewise where a search ran: a caller's at his.
+_COMPLETED: Final = frozenset(
+    (
+        "message", "function_call", "function_call_output", "computer_call_output", "shell_call", "shell_call_output",
+        "tool_search_call", "tool_search_output",
+    )
+)  # fmt: skip
+_EXECUTED: Final = frozenset(("tool_search_call", "tool_search_output"))
 _array: Final = msgspec.json.Decoder(list[Raw]).decode
 _members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 _object: Final = msgspec.json.Decoder(dict[str, Any]).decode
@@ -119,10 +127,12 @@ def shown(item: Item) -> dict[str, Any]:
     made: dict[str, Any] = {"id": name, "type": "message"} | _object(body) | {"id": name}
     if made["type"] is None:
         made["type"] = "message"
-    if made["type"] == "message":
-        made.setdefault("status", "completed")
-        if isinstance(made.get("content"), str):
-            made["content"] = [_part(made.get("role"), made["content"])]
+    if made["type"] in _COMPLETED and made.get("status") is None:
+        made["status"] = "completed"
+    if made["type"] in _EXECUTED and made.get("execution") is None:
+        made["execution"] = "client"
+    if made["type"] == "message" and isinstance(made.get("content"), str):
+        made["content"] = [_part(made.get("role"), made["content"])]
     return made
 
 

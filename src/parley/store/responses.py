@@ -233,14 +233,18 @@ def input_items(link: Link, owner: str, id: str, cut: Cut, now: float) -> dict[s
 
 def resolve(link: Link, items: bytes, owner: str, now: float) -> bytes:
     """The items with references replaced by what they name. Raises a 404 naming the reference."""
-    made = texts(items)
-    for place, body in enumerate(made):
-        if kind_of(body) == REFERENCE:
-            made[place] = _named(link, owner, own_id(body), place, now)
-    return joined(made)
+    return joined(resolved(link, texts(items), owner, now, "input"))
 
 
-def _named(link: Link, owner: str, id: str, place: int, now: float) -> bytes:
+def resolved(link: Link, items: list[bytes], owner: str, now: float, where: str) -> list[bytes]:
+    """The same for texts of items; ``where`` is the field they came in."""
+    return [
+        _named(link, owner, own_id(body), f"{where}[{place}].id", now) if kind_of(body) == REFERENCE else body
+        for place, body in enumerate(items)
+    ]
+
+
+def _named(link: Link, owner: str, id: str, param: str, now: float) -> bytes:
     row = link.one(
         "SELECT response, output, place FROM response_items WHERE owner = :owner AND id = :id", owner=owner, id=id
     )
@@ -255,7 +259,7 @@ def _named(link: Link, owner: str, id: str, place: int, now: float) -> bytes:
     )
     if row is None:
         failure = Failure("invalid_request", f"Item with id '{id[:200]}' not found.", status=404)
-        raise ParleyError(msgspec.structs.replace(failure, param=f"input[{place}].id"))
+        raise ParleyError(msgspec.structs.replace(failure, param=param))
     return bytes(row[0])
 
 

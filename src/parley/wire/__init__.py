@@ -8,7 +8,7 @@ Wire files are pure and never import one another.
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from msgspec import Raw, Struct
 
@@ -17,6 +17,8 @@ from parley.framing import MAX_EVENT
 from parley.ir import ChatRequest, Event, Usage
 
 Headers = list[tuple[bytes, bytes]]
+# Members in place of a request's own, and the paths of what was left out.
+Cleared: TypeAlias = tuple[dict[str, Raw], tuple[str, ...]]
 
 
 class Reply(Struct, frozen=True, kw_only=True):
@@ -120,6 +122,7 @@ class Wire(Struct, frozen=True, kw_only=True):
     top-level request members of the specification. ``count(body, measure)`` answers a count-tokens
     request of this dialect with what ``measure`` makes of it; None where the dialect has no such operation.
     ``needs`` are headers that the provider insists on, added where neither caller nor operator gives them.
+    ``called`` is the caller's own path for a parameter that wires name as OpenAI does where they cannot take it.
     ``weighty`` are top-level members on which the request's headers depend: to set one the request is rebuilt.
     ``demands`` is the member no request can do without. ``stream_member`` (name, JSON text) asks for a stream.
     ``free_form``: answers may be of any content type (audio, plain text) and pass as they come.
@@ -132,6 +135,8 @@ class Wire(Struct, frozen=True, kw_only=True):
     ``unasked(members, reply)`` answers a request that asks nothing of a model, for a provider of another wire; None for
     every other request.
     ``inside`` is the member of a message that holds its blocks, for field paths.
+    ``cleared(body, members, options)`` gives members for a verbatim request without what another wire's provider
+    sealed, and the paths of what was left out; None, and quickly, for a request that holds no such thing.
 
     What requests and answers decode to is the canonical form of the operation: ChatRequest and ChatResponse for all
     that make text, EmbedRequest, RerankRequest, ImageRequest and their responses for theirs.
@@ -165,9 +170,13 @@ class Wire(Struct, frozen=True, kw_only=True):
     answers: tuple[bytes, ...] = ()
     options: tuple[str, ...] = ()
     fitted: "Callable[[Mapping[str, Any]], Wire] | None" = None
+    cleared: (
+        Callable[[bytes, dict[str, Raw], Mapping[str, Any]], tuple[dict[str, Raw], tuple[str, ...]] | None] | None
+    ) = None
     count: Callable[[dict[str, Any], Callable[[ChatRequest], int]], bytes] | None = None
     needs: tuple[tuple[bytes, bytes], ...] = ()
     weighty: frozenset[str] = frozenset()
+    called: Mapping[str, str] = {}
 
 
 WIRES: dict[str, str] = {

@@ -24,6 +24,16 @@ _WORDS: dict[type, str] = {
 }
 
 
+# Where a caller's wire keeps what a model thought: a member of the turn, or a turn of its own; elsewhere it is a block.
+_THOUGHTS = {"openai_chat": ".reasoning_content", "ollama": ".thinking", "openai_responses": ""}
+
+
+def thought_at(wire: str, turn: str, block: str) -> str:
+    """The caller's own path of what a model thought: in the turn at ``turn``, as the block at ``block``."""
+    member = _THOUGHTS.get(wire)
+    return block if member is None else turn + member
+
+
 class Scalar(Struct, frozen=True):
     """What a simple member may be: its types (exact, so that true is no integer) and its bounds, both included."""
 

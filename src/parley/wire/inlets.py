@@ -37,7 +37,8 @@ class Inlet:
     text begins with one of ``first``. ``counts``: the operation only counts tokens. ``stateful``: requests refer to
     earlier ones. ``placed``: the model is named in the path. ``streams``: whether one is wanted where no member says
     so; ``fixed``: no member can. ``stream_head`` are the header lines of a stream. ``texts``: its bytes are mostly
-    words, from which tokens can be guessed. ``documented``: the published document says what a request may hold.
+    words, from which tokens can be guessed. ``model`` is asked for where a
+    request names none. ``documented``: the published document says what a request may hold.
     """
 
     __slots__ = (
@@ -50,6 +51,7 @@ class Inlet:
         "fixed",
         "form",
         "kinds",
+        "model",
         "number",
         "operation",
         "placed",
@@ -77,6 +79,7 @@ class Inlet:
         self.counts = operation == COUNT
         self.stateful = operation == "responses"
         self.texts = wire.stream_decoder is not unspoken
+        self.model = OPERATIONS[operation].model if operation in OPERATIONS else ""
         self.form = operation in OPERATIONS and OPERATIONS[operation].form
         demand = wire.demands
         self.demanded = demand.name if demand is not None else ""

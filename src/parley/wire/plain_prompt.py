@@ -13,6 +13,7 @@ from msgspec import Struct, convert
 
 from parley.failure import ParleyError, invalid
 from parley.ir import Block, ChatRequest, Media, Message, Opaque, Refusal, Text, Thinking, ToolCall, ToolResult
+from parley.wire.fields import thought_at
 
 # A wire whose requests are a text to be continued already.
 _BARE: Final = "openai_completions"
@@ -50,7 +51,7 @@ def written(request: ChatRequest, template: Template) -> Written:
     pieces: list[str] = []
     for index, message in enumerate(request.messages):
         ahead = "system" if index < request.ahead else f"messages[{index - request.ahead}]"
-        pieces.append(_said(message, message.place or ahead, dropped))
+        pieces.append(_said(message, message.place or ahead, dropped, request.wire))
     if not any(pieces):
         raise invalid("messages: no message has any text", "messages")
     if request.wire == _BARE:
@@ -86,7 +87,7 @@ def _refused(request: ChatRequest) -> list[str]:
     return ["tools", "tool_choice"]
 
 
-def _said(message: Message, path: str, dropped: list[str]) -> str:
+def _said(message: Message, path: str, dropped: list[str], wire: str) -> str:
     """What a message says."""
     if message.name is not None:
         dropped.append(f"{path}.name")
@@ -97,7 +98,7 @@ def _said(message: Message, path: str, dropped: list[str]) -> str:
             texts.append(block.text)
             dropped += [f"{path}.content[{index}].{name}" for name in block.extra]
         elif isinstance(block, Thinking):
-            dropped.append(f"{path}.reasoning_content")
+            dropped.append(thought_at(wire, path, f"{path}.content[{index}]"))
         else:
             raise _unsaid(block, f"{path}.content[{index}]")
     return "\n".join(texts)

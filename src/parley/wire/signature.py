@@ -18,8 +18,10 @@ FILLER: Final = "skip_thought_signature_validator"
 _MARK: Final = "gemini:"
 MISTRAL: Final = "mistral:"
 # How signatures begin that carry what another wire's provider sealed.
-_MARKS: Final = (_MARK, MISTRAL, "openai_responses:")
+MARKS: Final = (_MARK, MISTRAL, "openai_responses:")
 _FOREIGN: Final = b"parley:"
+# How everything begins in base64 that ``foreign`` made.
+WRAPPED: Final = b"cGFybGV5O"
 
 
 def sealed(signature: str) -> str:
@@ -34,7 +36,7 @@ def opened(signature: str | None) -> str | None:
 
 def marked(signature: str | None) -> bool:
     """Whether a mark says whose signature it is; Anthropic's bear none."""
-    return signature is not None and signature.startswith(_MARKS)
+    return signature is not None and signature.startswith(MARKS)
 
 
 def apart(block: Block) -> Thinking | None:

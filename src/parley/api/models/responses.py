@@ -87,9 +87,9 @@ class FileSearchToolParamRankingOptionsHybridSearch(Body):
 
 class FunctionToolParam(Body, tag_field='type', tag='function'):
     name: str
-    parameters: dict[str, Any] | None
-    strict: bool | None
     async_: bool | UnsetType = field(name='async', default=UNSET)
+    parameters: dict[str, Any] | None | UnsetType = UNSET
+    strict: bool | None | UnsetType = UNSET
     allowed_callers: list[Literal['direct', 'programmatic']] | None | UnsetType = UNSET
     defer_loading: bool | UnsetType = UNSET
     description: str | None | UnsetType = UNSET

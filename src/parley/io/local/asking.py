@@ -15,6 +15,20 @@ from parley.failure import invalid
 from parley.settings import EXTENSIONS
 
 Members = dict[str, Raw]
+# What the engine would pass over in silence, or take from a request that may not decide on it: the values that ask for
+# nothing, and why all others are refused.
+_ONLY_GENERATES: Final = "a model on this machine only continues the prompt"
+_REFUSED: Final[dict[bytes, dict[str, tuple[tuple[bytes, ...], str]]]] = {
+    b"/completions": {
+        "echo": ((b"null", b"false"), _ONLY_GENERATES),
+        "suffix": ((b"null", b'""'), _ONLY_GENERATES),
+        "best_of": ((b"null", b"0", b"1"), "a model on this machine makes no more answers than it gives"),
+    },
+    b"/embeddings": {
+        "dimensions": ((b"null",), "a model on this machine has as many dimensions as it was made with"),
+    },
+}
+_OF_THE_ENGINE: Final = {"lora": ((b"null", b"[]"), "which adapters a model has is said by its registration")}
 _NAME: Final = f'"{EXTENSIONS}"'.encode()
 _ENCODE: Final = msgspec.json.Encoder().encode
 
@@ -57,6 +71,16 @@ def asked(body: bytes, prompt: Callable[[str], str] | None = None) -> Asked:
         trim=_texts(fields, "trimstrings"),
         unused=tuple(sorted(fields.keys() - ENGINE_FIELDS - SHAPING_FIELDS)),
     )
+
+
+def refuse_unmet(body: bytes, path: bytes) -> None:
+    """Raise ``invalid_request`` naming a member that asks for what the engine does not do."""
+    refused = {**_REFUSED.get(path, {}), **_OF_THE_ENGINE}
+    if any(f'"{name}"'.encode() in body for name in refused):
+        members = msgspec.json.decode(body, type=Members)
+        for name, (nothing, reason) in refused.items():
+            if name in members and bytes(members[name]) not in nothing:
+                raise invalid(f"{name} is not possible: {reason}", name)
 
 
 def _object(given: Raw) -> dict[str, Any]:

@@ -6,6 +6,8 @@ No process and no clock of its own: both come from outside, so that its life can
     cold -> making room -> loading                    others that are idle go first
     loading -> cold                                   refused with the reason, until it may be tried again
     ready -> fading -> resting -> loading             it crashed
+
+One that the configuration no longer names is retired: it ends after its last request.
 """
 
 from typing import Any, Final, Protocol
@@ -115,7 +117,7 @@ class Runner:
         self._since = self._took = self._until = 0.0
         self._crashes = self._refusals = 0
         self._failure: Failure | None = None
-        self._closed = False
+        self._closed = self._retired = False
         # One timer each: what a state waits for, and the next word on progress.
         self._timer: Timer | None = None
         self._teller: Timer | None = None
@@ -140,8 +142,8 @@ class Runner:
         self.used = self._clock.now()
         if waiter in self._waiting:
             self._waiting.remove(waiter)
-        if self.state == READY and not self.active:
-            self._rest_when_idle()
+        if not self.active:
+            self._idle()
 
     def wait(self) -> float:
         """Seconds after which to ask again: what the last load took less what this one has."""
@@ -168,10 +170,20 @@ class Runner:
             return
         self._launch()
 
+    @property
+    def over(self) -> bool:
+        """Whether it is retired and nothing of it is left."""
+        return self._retired and self.state == COLD and not self.active
+
+    def retire(self, retired: bool) -> None:
+        """Whether it shall end after the last of its requests, or stay after all."""
+        self._retired = retired
+        if retired and not self.active:
+            self._idle()
+
     def unload(self) -> None:
         """Let its memory go; the next request loads it again."""
-        if self.state == READY:
-            assert self._process is not None
+        if self.state in (READY, LOADING) and self._process is not None:
             self._cancel()
             self.state = STOPPING
             self._machine.say("engine.unload", self.engine, pid=self._process.pid)
@@ -207,7 +219,7 @@ class Runner:
         for waiter in waiting:
             waiter.go(process.origin)
         if not self.active:
-            self._rest_when_idle()
+            self._idle()
 
     def fading(self) -> None:
         """Send it no more."""
@@ -269,11 +281,24 @@ class Runner:
         self._crashes += 1
         self._machine.say("engine.crash", self.engine, status=process.status, reason=process.words(), again_in=rest)
         self.state = RESTING
+        if self._retired and not self.active:
+            self._idle()
+            return
         self._timer = self._clock.later(rest, self._again)
 
     def _again(self) -> None:
         self.state = COLD
         self.begin()
+
+    def _idle(self) -> None:
+        """Nobody needs it now."""
+        if self._retired:
+            if self.state in (ROOM, RESTING):
+                self._cancel()
+                self.state = COLD
+            self.unload()
+        elif self.state == READY:
+            self._rest_when_idle()
 
     def _rest_when_idle(self) -> None:
         self.used = self._clock.now()

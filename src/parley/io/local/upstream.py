@@ -18,7 +18,8 @@ from parley.failure import Failure, ParleyError
 from parley.io.clock import LoopClock
 from parley.io.local import memory
 from parley.io.local.answers import Shaped
-from parley.io.local.asking import Asked, asked
+from parley.io.local.asking import Asked, asked, refuse_unmet
+from parley.io.local.errors import Worded
 from parley.io.local.flight import LocalFlight
 from parley.io.local.process import Child, folder_for_sockets
 from parley.io.local.prompts import as_prompt, for_chat
@@ -52,15 +53,29 @@ class LocalUpstream:
         self._loop = loop
         self._pool = pool
         self._write = write
-        self._engines = {one.endpoints[0]: one.engine for one in providers if one.engine is not None}
+        # By address, which stands for the same engine always: also those that only older requests still mean.
+        self._engines: dict[str, Engine] = {}
+        self._wanted: frozenset[Engine] = frozenset()
         self._runners: dict[Engine, Runner] = {}
+        self._sockets: dict[Engine, str] = {}
         self._prompts: dict[str, Render | None] = {}
         self._destinations: dict[tuple[Destination, str], Destination] = {}
         self._folder = ""
         self._closed = False
-        for engine in self._engines.values():
-            if engine.preload:
-                loop.call_soon(self.runner(engine).begin)
+        self.adopt(providers)
+
+    def adopt(self, providers: Iterable[Provider]) -> None:
+        """Run the engines of these: what stays goes on, what is gone ends after its last request."""
+        engines = {one.endpoints[0]: one.engine for one in providers if one.engine is not None}
+        before, self._wanted = self._wanted, frozenset(engines.values())
+        self._engines |= engines
+        self._prompts.clear()
+        for engine, runner in tuple(self._runners.items()):
+            runner.retire(engine not in self._wanted)
+        self._forget()
+        for engine in dict.fromkeys(engines.values()):
+            if engine.preload and engine not in before:
+                self._loop.call_soon(self.runner(engine).begin)
 
     # Upstream
 
@@ -71,7 +86,7 @@ class LocalUpstream:
             return self._refused(call, sink, Failure("overloaded", "the gateway is shutting down"))
         try:
             wanted = self._asked(engine, call)
-            sink = shaped(sink, wanted) if wanted.shaped else sink
+            sink = Worded(shaped(sink, wanted) if wanted.shaped else sink)
         except ParleyError as error:
             return self._refused(call, sink, error.failure)
         if wanted.unused:
@@ -90,6 +105,10 @@ class LocalUpstream:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = ""
 
+    def running(self) -> tuple[tuple[Engine, int], ...]:
+        """The engines in memory, and about how many bytes each needs."""
+        return tuple((engine, one.size) for engine, one in self._runners.items() if one.state == READY)
+
     # Machine
 
     def launch(self, engine: Engine, heard: Listener) -> Process:
@@ -97,7 +116,8 @@ class LocalUpstream:
         if not self._folder:
             self._folder = folder_for_sockets()
         # The same name each time, as the pool remembers origins; its end tells the engine that it is a socket.
-        socket = os.path.join(self._folder, f"{tuple(self._runners).index(engine)}.sock")
+        name = self._sockets.setdefault(engine, f"{len(self._sockets)}.sock")
+        socket = os.path.join(self._folder, name)
         return Child(self._loop, engine, socket, heard)
 
     def obstacle(self, runner: Runner) -> str | None:
@@ -119,6 +139,7 @@ class LocalUpstream:
 
     def left(self) -> None:
         """Some child has ended: those that waited for room look again."""
+        self._forget()
         for runner in tuple(self._runners.values()):
             if runner.state == ROOM:
                 runner.begin()
@@ -137,9 +158,15 @@ class LocalUpstream:
         found = self._runners.get(engine)
         if found is None:
             found = self._runners[engine] = Runner(engine, self)
+            found.retire(engine not in self._wanted)
         return found
 
     # Inside
+
+    def _forget(self) -> None:
+        """Let go of what is not wanted and has ended."""
+        for engine in [engine for engine, runner in self._runners.items() if runner.over]:
+            del self._runners[engine]
 
     def _room(self, runner: Runner) -> str | None:
         free = memory.available()
@@ -161,11 +188,12 @@ class LocalUpstream:
         return ""
 
     def _asked(self, engine: Engine, call: Call) -> Asked:
-        body = call.body[0] if len(call.body) == 1 else b"".join(call.body)
-        path = call.to.path
+        body = bytes(call.body[0] if len(call.body) == 1 else b"".join(call.body))
+        path = bytes(call.to.path)
+        refuse_unmet(body, path)
         plain = path.endswith(b"/completions") and not path.endswith(b"/chat/completions")
         prompt = self._prompt(engine.template) if plain and engine.template is not None else None
-        return asked(bytes(body), prompt)
+        return asked(body, prompt)
 
     def _prompt(self, path: str) -> Render | None:
         """What renders the prompts of completions; None where the template is for conversations only."""

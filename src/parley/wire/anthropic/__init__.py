@@ -19,7 +19,7 @@ from parley.wire.anthropic.decoder import MessageDecoder
 from parley.wire.anthropic.encoder import TERMINATOR, MessageEncoder
 from parley.wire.anthropic.errors import decode_error, encode_error
 from parley.wire.anthropic.glance import check_answer, glance
-from parley.wire.anthropic.prompt import encode_request
+from parley.wire.anthropic.prompt import cleared, encode_request
 from parley.wire.anthropic.request import KNOWN, count_tokens, decode_request
 
 WIRE = Wire(
@@ -46,8 +46,16 @@ WIRE = Wire(
         "stream": "stream",
     },
     known=KNOWN,
+    called={
+        "stop": "stop_sequences",
+        "user": "metadata.user_id",
+        "parallel_tool_calls": "tool_choice.disable_parallel_tool_use",
+        "reasoning_effort": "output_config.effort",
+        "response_format": "output_config.format",
+    },
     demands=Demand("messages", b"[", "a list"),
     count=count_tokens,
+    cleared=cleared,
     # The version that takes every field this dialect ever had, for callers who do not say.
     # Newer versions of the API refuse these, so whoever sets one must choose the version too.
     weighty=frozenset({"temperature", "top_p", "top_k"}),

@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from msgspec import Raw
+
 from parley.failure import invalid
 from parley.ir import (
     Block,
@@ -26,9 +28,11 @@ from parley.ir import (
     ToolChoice,
     ToolResult,
 )
-from parley.wire import Encoded
+from parley.wire import Cleared, Encoded
 from parley.wire.anthropic.blocks import NAME, Json, input_of, merged
-from parley.wire.signature import marked
+from parley.wire.cleared import without
+from parley.wire.fields import thought_at
+from parley.wire.signature import MARKS, marked
 
 CLASSIC = "2023-06-01"
 CURRENT = "2026-10-21"
@@ -42,6 +46,8 @@ _CHOICES = {"auto": "auto", "none": "none", "required": "any", "named": "tool"}
 _PLAIN_ID = re.compile(r"[a-zA-Z0-9_-]+")
 _ODD = re.compile(r"[^a-zA-Z0-9-]")
 _ESCAPED = "esc_"
+# In the bytes of a request: a signature that is empty, or that somebody else gave.
+_UNSIGNED = re.compile(rb'"signature"\s*:\s*"(?:"|%b)' % "|".join(MARKS).encode())
 _MEDIA_TYPES = {"image/jpg": "image/jpeg"}
 # The first base64 characters of the four image formats this wire takes.
 _SIGNS = {"iVBOR": "image/png", "/9j/": "image/jpeg", "R0lG": "image/gif", "UklG": "image/webp"}
@@ -78,6 +84,19 @@ def encode_request(request: ChatRequest, options: Mapping[str, Any]) -> Encoded:
         else:
             prompt.drop(*request.extra)
     return Encoded(body, tuple(prompt.dropped), (("anthropic-version", version),))
+
+
+def cleared(body: bytes, members: dict[str, Raw], options: Mapping[str, Any]) -> Cleared | None:
+    """``messages`` without thoughts that this provider did not sign; see ``Wire.cleared``."""
+    if _UNSIGNED.search(body) is None:
+        return None
+    signed = bool(options.get("signed_thinking"))
+
+    def foreign(block: Mapping[str, Any]) -> bool:
+        signature = block.get("signature")
+        return block.get("type") == "thinking" and (marked(signature) or (signed and not signature))
+
+    return without(members, "messages", "content", foreign)
 
 
 def call_id(id: str) -> str:
@@ -208,7 +227,9 @@ def _thinking(prompt: _Prompt, block: Any, i: int, j: int) -> Json | None:
     if block.redacted is not None:
         value = {"type": "redacted_thinking", "data": block.redacted}
     elif unsigned:
-        prompt.drop(prompt.path(i, j) if prompt.same else f"{prompt.turn(i)}.reasoning_content")
+        prompt.drop(
+            prompt.path(i, j) if prompt.same else thought_at(prompt.request.wire, prompt.turn(i), prompt.path(i, j))
+        )
         return None
     else:
         value = {"type": "thinking", "thinking": block.text, "signature": block.signature}

@@ -24,6 +24,7 @@ from parley.ir import (
 from parley.wire import WIRES
 from parley.wire.bedrock.words import NAME, Json, call_id, input_of
 from parley.wire.data_url import split_data_url
+from parley.wire.fields import thought_at
 
 SYSTEM = ("system", "developer")
 _OFFICE = "application/vnd.openxmlformats-officedocument."
@@ -166,8 +167,7 @@ def _thinking(writer: Writer, block: Any, i: int, j: int) -> list[Json]:
     if block.redacted is not None:
         value: Json = {"redactedContent": block.redacted}
     elif not block.signature or _is_foreign(block.signature):
-        signed = writer.request.wire == "anthropic"
-        writer.drop(writer.path(i, j) if signed else f"{writer.turn(i)}.reasoning_content")
+        writer.drop(thought_at(writer.request.wire, writer.turn(i), writer.path(i, j)))
         return []
     else:
         value = {"reasoningText": {"text": block.text, "signature": block.signature}}

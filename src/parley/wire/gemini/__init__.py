@@ -24,8 +24,8 @@ from parley.wire.gemini.decoder import ContentDecoder
 from parley.wire.gemini.encoder import ArrayEncoder, ContentEncoder
 from parley.wire.gemini.errors import decode_error, encode_array_error, encode_error
 from parley.wire.gemini.glance import check_answer, glance
-from parley.wire.gemini.names import EMBED_KNOWN, KNOWN, MAX_ITEM, NAME
-from parley.wire.gemini.prompt import encode_request
+from parley.wire.gemini.names import CALLED, EMBED_KNOWN, KNOWN, MAX_ITEM, NAME
+from parley.wire.gemini.prompt import cleared, encode_request
 from parley.wire.gemini.request import count_tokens, decode_request
 
 WIRE = Wire(
@@ -41,8 +41,10 @@ WIRE = Wire(
     glance=glance,
     check_answer=check_answer,
     known=KNOWN,
+    called=CALLED,
     demands=Demand("contents", b"[", "a list"),
     count=count_tokens,
+    cleared=cleared,
     beats=False,
     placed=True,
     inside="parts",

@@ -38,6 +38,24 @@ REQUEST: Final = (
     "generateContentRequest",
     "modelArmorConfig",
 )
+# What other wires name as OpenAI does, as callers of this one say it.
+CALLED: Final[Mapping[str, str]] = {
+    "temperature": "generationConfig.temperature",
+    "top_p": "generationConfig.topP",
+    "top_k": "generationConfig.topK",
+    "max_tokens": "generationConfig.maxOutputTokens",
+    "stop": "generationConfig.stopSequences",
+    "n": "generationConfig.candidateCount",
+    "seed": "generationConfig.seed",
+    "presence_penalty": "generationConfig.presencePenalty",
+    "frequency_penalty": "generationConfig.frequencyPenalty",
+    "logprobs": "generationConfig.responseLogprobs",
+    "top_logprobs": "generationConfig.logprobs",
+    "response_format": "generationConfig.responseMimeType",
+    "reasoning_effort": "generationConfig.thinkingConfig.thinkingLevel",
+    "thinking": "generationConfig.thinkingConfig",
+    "tool_choice": "toolConfig.functionCallingConfig",
+}
 _CONFIG: Final = (
     "audioTimestamp",
     "audioTranscriptionConfig",

@@ -7,10 +7,12 @@ Source: provider contract 3.2, 3.6.
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
+from msgspec.structs import replace
+
 from parley.failure import ParleyError, at, invalid
 from parley.ir import Block, Media, MediaKind, Opaque, Text, Thinking, ToolCall, ToolResult
 from parley.wire.gemini.names import NAME, Json, encode, rest
-from parley.wire.signature import FILLER, SIGNED, native, sealed
+from parley.wire.signature import FILLER, SIGNED, native, opened, sealed
 
 _TEXT: Final = frozenset({"text", "thought"})
 _THOUGHT: Final = frozenset({"text", "thought", "thoughtSignature"})
@@ -82,13 +84,26 @@ class Ids:
 
 def blocks_of(values: list[Any], ids: Ids) -> tuple[Block, ...]:
     """Every part; the field path of an error begins with "[index]"."""
-    found = []
+    found: list[Block] = []
     for index, value in enumerate(values):
         try:
-            found.append(block_of(value, ids))
+            block = block_of(value, ids)
         except ParleyError as error:
             raise at(error, f"[{index}]") from None
+        found.append(_resealed(block, found))
     return tuple(found)
+
+
+def _resealed(block: Block, before: list[Block]) -> Block:
+    """A signature that others gave closes the thought that was streamed before it, piece by piece: they want both as
+    one. What Gemini signs it signs alone."""
+    if not isinstance(block, Thinking) or block.text or block.signature is None or opened(block.signature) is not None:
+        return block
+    text = ""
+    while before and isinstance(last := before[-1], Thinking) and last.signature is None and last.redacted is None:
+        text = last.text + text
+        before.pop()
+    return replace(block, text=text)
 
 
 def block_of(part: Any, ids: Ids) -> Block:

@@ -11,11 +11,13 @@ from msgspec import Raw, json
 
 from parley.failure import invalid
 from parley.ir import Block, ChatRequest, Media, Message, Opaque, Refusal, Text, Thinking, ToolCall, ToolResult
-from parley.wire import Encoded
+from parley.wire import Cleared, Encoded
+from parley.wire.cleared import without
+from parley.wire.fields import thought_at
 from parley.wire.gemini.answer import filled
 from parley.wire.gemini.names import BAD_JSON, NAME, Json, rest
 from parley.wire.gemini.settings import put_settings
-from parley.wire.signature import SIGNED, call_signature, opened
+from parley.wire.signature import SIGNED, WRAPPED, call_signature, native, opened
 
 _SYSTEM: Final = ("system", "developer")
 _SIGNS: Final = {
@@ -52,6 +54,17 @@ def encode_request(request: ChatRequest, options: Mapping[str, Any]) -> Encoded:
     body = prompt.conversation()
     put_settings(request, options, body, prompt.dropped)
     return Encoded(body, tuple(prompt.dropped))
+
+
+def cleared(body: bytes, members: dict[str, Raw], options: Mapping[str, Any]) -> Cleared | None:
+    """``contents`` without thoughts that others signed; see ``Wire.cleared``."""
+    return without(members, "contents", "parts", _others) if WRAPPED in body else None
+
+
+def _others(part: Mapping[str, Any]) -> bool:
+    """Whether a part is a thought with somebody else's signature."""
+    signature = part.get(SIGNED, part.get("thought_signature"))
+    return part.get("thought") is True and type(signature) is str and native(signature) is not None
 
 
 class _Turn:
@@ -131,7 +144,7 @@ class Prompt:
         if self._own(message) and message.origin is not None:
             for item in message.origin.items:
                 found: Any = item.get("parts") or []
-                turn.parts.extend([found] if type(found) is dict else found)
+                self._as_it_came([found] if type(found) is dict else found, turn)
                 turn.extra.update(rest(item, frozenset({"parts", "role"})))
             return
         if message.name is not None:
@@ -146,6 +159,13 @@ class Prompt:
         if turn.role == "model":
             filled(turn.parts)
 
+    def _as_it_came(self, parts: list[Any], turn: _Turn) -> None:
+        for self._at, part in enumerate(parts):
+            if _others(part):
+                self.drop(self.path)
+            else:
+                turn.parts.append(part)
+
     # Blocks
 
     def text(self, block: Any, turn: _Turn) -> None:
@@ -159,7 +179,7 @@ class Prompt:
         """A thought that this wire signed; one without words is the signature of the call that follows."""
         signature = opened(block.signature)
         if signature is None:
-            self.drop(self.path if block.signature else f"{self._place}.reasoning_content")
+            self.drop(self.path if block.signature else thought_at(self.request.wire, self._place, self.path))
         elif block.text:
             turn.parts.append({"text": block.text, "thought": True, SIGNED: signature})
         else:

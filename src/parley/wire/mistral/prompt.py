@@ -31,6 +31,7 @@ from parley.ir import (
 from parley.wire import PARAMETERS, Encoded
 from parley.wire.data_url import data_url
 from parley.wire.effort import effort_of
+from parley.wire.fields import thought_at
 from parley.wire.mistral.answer import is_short, short_id
 from parley.wire.signature import MISTRAL
 
@@ -191,7 +192,7 @@ class _Letter:
             if isinstance(block, ToolCall):
                 calls.append(self.call(block, place))
             elif isinstance(block, Thinking):
-                parts += self.thought(block, path)
+                parts += self.thought(block, path, place)
             elif isinstance(block, Opaque):
                 # A provider's record of its own doings, of which a new turn needs nothing.
                 self.dropped.append(place)
@@ -202,11 +203,11 @@ class _Letter:
             turn["tool_calls"] = calls
         return turn
 
-    def thought(self, block: Thinking, path: str) -> list[dict[str, Any]]:
+    def thought(self, block: Thinking, path: str, place: str) -> list[dict[str, Any]]:
         """A thought as a chunk, or its name on the list. A seal goes only to who made it."""
         sealed = block.signature is not None and block.signature.startswith(MISTRAL)
         if block.redacted is not None or not (sealed or self.thinking):
-            self.dropped.append(f"{path}.reasoning_content")
+            self.dropped.append(thought_at(self.request.wire, path, place))
             return []
         chunk: dict[str, Any] = {"type": "thinking", "thinking": [{"type": "text", "text": block.text}], "closed": True}
         if sealed and block.signature is not None:

@@ -32,6 +32,20 @@ from parley.wire.ollama.stream import MAX_LINE, LinesDecoder
 _LINES: Final = b"application/x-ndjson"
 # No member asks for a stream of vectors.
 _NEVER: Final = ("", b"true")
+# What other wires name as OpenAI does, as callers of this one say it.
+_CALLED: Final = {
+    "temperature": "options.temperature",
+    "top_p": "options.top_p",
+    "top_k": "options.top_k",
+    "max_tokens": "options.num_predict",
+    "stop": "options.stop",
+    "seed": "options.seed",
+    "presence_penalty": "options.presence_penalty",
+    "frequency_penalty": "options.frequency_penalty",
+    "response_format": "format",
+    "reasoning_effort": "think",
+    "thinking": "think",
+}
 # What stands at top level; every other parameter is one of ``options``.
 _NAMED: Final = {"stream": "stream", "logprobs": "logprobs", "top_logprobs": "top_logprobs"}
 
@@ -48,6 +62,7 @@ CHAT = Wire(
     glance=glance,
     check_answer=check_chat,
     rename=_NAMED,
+    called=_CALLED,
     known=turns.KNOWN,
     stream_type=_LINES,
     lines=True,
@@ -69,6 +84,7 @@ GENERATE = Wire(
     glance=glance,
     check_answer=check_generate,
     rename=_NAMED,
+    called=_CALLED,
     known=generate.KNOWN,
     stream_type=_LINES,
     lines=True,

@@ -30,6 +30,7 @@ from parley.ir import (
 )
 from parley.wire import Encoded
 from parley.wire.effort import effort_of
+from parley.wire.fields import thought_at
 from parley.wire.openai_chat.error import WIRE_NAME
 
 _SCALARS = (
@@ -54,7 +55,7 @@ _WORDS = frozenset({"type", "text"})
 def encode_request(request: ChatRequest, options: Mapping[str, Any]) -> Encoded:
     """The body for a provider. Options: ``reasoning_field`` (the name of an assistant's reasoning text, None = not
     sent), ``stream_usage`` (False: do not ask), ``top_k``, ``reasoning_effort`` (whether the provider takes them)."""
-    letter = _Letter(request.wire == WIRE_NAME, options.get("reasoning_field", "reasoning_content"))
+    letter = _Letter(request.wire, options.get("reasoning_field", "reasoning_content"))
     body: dict[str, Any] = {"model": request.model, "messages": letter.messages(request.messages, request.ahead)}
     for name in _SCALARS:
         value = getattr(request, name)
@@ -109,10 +110,11 @@ def _format(output: OutputFormat) -> dict[str, Any]:
 class _Letter:
     """One request under way: what may go to this wire, and the list of what may not."""
 
-    __slots__ = ("dropped", "reasoning_field", "same", "shown")
+    __slots__ = ("dropped", "reasoning_field", "same", "shown", "wire")
 
-    def __init__(self, same: bool, reasoning_field: str | None) -> None:
-        self.same = same
+    def __init__(self, wire: str, reasoning_field: str | None) -> None:
+        self.wire = wire
+        self.same = wire == WIRE_NAME
         self.reasoning_field = reasoning_field
         self.dropped: list[str] = []
         self.shown: list[dict[str, Any]] = []
@@ -256,15 +258,15 @@ class _Letter:
         if lone is not None:
             turn["refusal"] = lone.text
         if thoughts:
-            self.thoughts(turn, thoughts, path)
+            self.thoughts(turn, thoughts, path, f"{path}.content[{content.index(thoughts[0])}]")
         if calls:
             turn["tool_calls"] = calls
         return turn
 
-    def thoughts(self, turn: dict[str, Any], thoughts: list[Thinking], path: str) -> None:
+    def thoughts(self, turn: dict[str, Any], thoughts: list[Thinking], path: str, place: str) -> None:
         """Reasoning as text, and for a caller of this wire the blocks with their signatures as they came."""
         if self.reasoning_field is None:
-            self.dropped.append(f"{path}.reasoning_content")
+            self.dropped.append(thought_at(self.wire, path, place))
             return
         text = "".join(block.text for block in thoughts)
         if text:

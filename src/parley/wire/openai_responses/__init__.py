@@ -26,7 +26,7 @@ from parley.wire.openai_responses.encoder import ResponseEncoder, encode_respons
 from parley.wire.openai_responses.glance import check_answer, glance
 from parley.wire.openai_responses.prompt import encode_request
 from parley.wire.openai_responses.request import KNOWN, SCALARS, count_tokens, decode_request
-from parley.wire.openai_responses.sealed import NAME
+from parley.wire.openai_responses.sealed import NAME, cleared
 
 WIRE = Wire(
     name=NAME,
@@ -48,7 +48,14 @@ WIRE = Wire(
         "max_completion_tokens": "max_output_tokens",
     },
     known=KNOWN,
+    called={
+        "max_tokens": "max_output_tokens",
+        "reasoning_effort": "reasoning.effort",
+        "response_format": "text.format",
+        "logprobs": "include",
+    },
     count=count_tokens,
+    cleared=cleared,
     # The last event repeats the whole answer.
     max_event=32 * 1024 * 1024,
 )

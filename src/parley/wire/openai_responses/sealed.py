@@ -5,14 +5,20 @@ wire sealed travels to other wires' callers as the signature ``openai_responses:
 others signed or redacted travels to this wire's callers as ``encrypted_content`` with one of the marks below.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
+
+from msgspec import Raw
 
 from parley.ir import Thinking
+from parley.wire import Cleared
+from parley.wire.cleared import without
 
 NAME = "openai_responses"
 _OWN = f"{NAME}:"
 _SIGNED = "parley:signature:"
 _REDACTED = "parley:redacted:"
+_FOREIGN: Final = (_SIGNED, _REDACTED)
 
 
 def foreign_thinking(text: str, encrypted: str) -> Thinking | None:
@@ -56,3 +62,12 @@ def words_of(item: dict[str, Any]) -> str:
 def _texts(parts: Any) -> list[str]:
     found = [part.get("text") for part in parts or () if type(part) is dict] if isinstance(parts, list) else []
     return [text for text in found if type(text) is str and text]
+
+
+def cleared(body: bytes, members: dict[str, Raw], options: Mapping[str, Any]) -> Cleared | None:
+    """``input`` without the reasoning that other wires' providers sealed; see ``Wire.cleared``."""
+    return without(members, "input", "", _is_foreign) if b'"parley:' in body else None
+
+
+def _is_foreign(item: Mapping[str, Any]) -> bool:
+    return item.get("type") == "reasoning" and str(item.get("encrypted_content")).startswith(_FOREIGN)

@@ -17,6 +17,7 @@ from parley.ir import (
     ToolResult,
 )
 from parley.wire.data_url import data_url
+from parley.wire.fields import thought_at
 from parley.wire.openai_responses.sealed import NAME, encrypted_of, own_seal
 
 _FORMATS = {"audio/mpeg": "mp3", "audio/x-wav": "wav", "audio/wave": "wav"}
@@ -116,7 +117,7 @@ class Prompt:
             item: Json = {"type": "reasoning", "id": seal[0], "summary": summary, "encrypted_content": seal[1]}
             return self.keep(item, block.extra, place)
         if not self.same:
-            self.dropped.append(f"{path}.reasoning_content")
+            self.dropped.append(thought_at(self.request.wire, path, place))
             return None
         own: Json = {"type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": block.text}]}
         encrypted = encrypted_of(block.signature, block.redacted)
