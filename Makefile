@@ -22,7 +22,8 @@ fuzz:
 
 # make bench            everything, three rounds (some minutes)
 # make bench BENCH=short  nginx and Parley only, a few seconds each
-# make bench WRITE=1    also writes docs/benchmarks.md
+# make bench BENCH=pairs  a streamed chat from every dialect to every provider's wire, beside nginx (some minutes)
+# make bench WRITE=1    also writes docs/benchmarks.md; of the pairs, their section of it
 bench:
 	@scripts/system-packages bench
 	@scripts/install

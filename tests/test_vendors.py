@@ -158,6 +158,12 @@ def test_what_a_row_offers_is_spelt_as_an_operation_and_once() -> None:
         ("cohere", "openai", {"chat", "embeddings"}),
         ("mistral", "mistral", {"chat", "embeddings"}),
         ("cohere", "rerank", {"rerank"}),
+        ("volcengine", "openai", {"chat", "embeddings", "image_generation"}),
+        ("siliconflow", "openai", {"chat", "embeddings", "rerank"}),
+        ("ionos", "openai", {"chat", "embeddings", "image_generation"}),
+        ("codestral", "mistral", {"chat"}),
+        ("infinity", "openai", {"embeddings", "rerank"}),
+        ("speaches", "openai", {"speech", "transcription", "translation"}),
     ],
 )
 def test_what_a_vendor_offers(vendor: str, wire: str, offered: set[str]) -> None:
@@ -176,6 +182,19 @@ def test_an_ollama_is_spoken_to_in_its_own_words() -> None:
     for given in ("http://h:1", "http://h:1/", "http://h:1/v1", "http://h:1/v1/"):
         assert row.wires["ollama"].complete(given) == "http://h:1"
         assert row.wires["openai"].complete(given) == "http://h:1/v1"
+
+
+def test_the_table_is_large() -> None:
+    assert len(ROWS) >= 60
+    spoken = {wire.wire for row in ROWS for wire in row.wires.values()}
+    assert {"openai_chat", "anthropic", "gemini", "ollama", "mistral", "cohere", "bedrock"} <= spoken
+
+
+def test_no_two_vendors_are_at_one_address() -> None:
+    homes = [(row.name, urlsplit(wire.base).hostname) for row in ROWS for wire in row.wires.values() if not row.port]
+    hosts = {host for _, host in homes}
+    assert len({name for name, _ in homes}) >= 45
+    assert sorted(host or "" for host in hosts if len({name for name, at in homes if at == host}) > 1) == []
 
 
 def test_types_of_the_product_contract_are_known() -> None:
@@ -204,6 +223,8 @@ def test_quirks_of_home_do_not_follow_to_a_compatible_server() -> None:
         ("anthropic", "anthropic", "https://proxy.example/anthropic", "https://proxy.example/anthropic/v1"),
         ("anthropic", "anthropic", "https://proxy.example/v1/", "https://proxy.example/v1"),
         ("kserve", "openai", "http://host", "http://host/openai/v1"),
+        ("dockermodelrunner", "openai", "http://host:12434", "http://host:12434/engines/v1"),
+        ("volcengine", "openai", "https://ark.example/api/v3", "https://ark.example/api/v3"),
         ("cohere", "cohere", "https://proxy.example", "https://proxy.example/v2"),
         ("mistral", "mistral", "http://host/v1", "http://host/v1"),
         ("openvino", "openai", "http://host/v3", "http://host/v3"),

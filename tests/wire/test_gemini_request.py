@@ -254,8 +254,6 @@ def test_ids_that_are_given_are_kept() -> None:
         ({"text": ""}, Text("")),
         ({"text": "x", "thought": True}, Thinking("x")),
         ({"text": "x", "thought": True, "thoughtSignature": SIGNATURE}, Thinking("x", sealed(SIGNATURE))),
-        ({"text": "x", "thought": True, "thoughtSignature": foreign("other")}, Thinking("x", "other")),
-        ({"text": "", "thought": True, "thoughtSignature": foreign("redacted:abc")}, Thinking(redacted="abc")),
         (
             {"inlineData": {"mimeType": "audio/wav", "data": "-_8="}},
             Media(kind="audio", data="+/8=", media_type="audio/wav"),
@@ -288,6 +286,21 @@ def test_parts(part: dict[str, Any], block: Any) -> None:
     found = request(contents=[content(part)])
     assert found.messages[0].content == (block,)
     assert sent(found)["contents"][0]["parts"] == [part]
+
+
+@pytest.mark.parametrize(
+    ("part", "block"),
+    [
+        ({"text": "x", "thought": True, "thoughtSignature": foreign("other")}, Thinking("x", "other")),
+        ({"text": "", "thought": True, "thoughtSignature": foreign("redacted:abc")}, Thinking(redacted="abc")),
+    ],
+)
+def test_what_others_sealed_is_theirs(part: dict[str, Any], block: Any) -> None:
+    found = request(contents=[content({"text": "a"}, part)])
+    assert found.messages[0].content == (Text("a"), block)
+    encoded = WIRE.encode_request(found, {})
+    assert encoded.body["contents"][0]["parts"] == [{"text": "a"}]
+    assert encoded.dropped == ("contents[0].content[1]",)
 
 
 def test_roles_and_forms_of_a_content() -> None:
@@ -347,3 +360,19 @@ def test_counting() -> None:
     assert WIRE.count({"contents": [HI]}, measure) == b'{"totalTokens":7}'
     assert WIRE.count({"generateContentRequest": inner}, measure) == b'{"totalTokens":7}'
     assert [message.role for message in seen] == ["user", "system", "user"]
+
+
+def test_a_thought_streamed_in_pieces_gets_back_the_signature_that_others_gave_it() -> None:
+    pieces = [{"text": "Let me", "thought": True}, {"text": " think", "thought": True}]
+    seal = {"text": "", "thought": True, "thoughtSignature": foreign("ANT+/==")}
+    call = {"functionCall": {"id": "t1", "name": "f", "args": {}}}
+    parts: list[Any] = [{"text": "said"}, *pieces, seal, *pieces, call]
+    found = request(contents=[{"role": "model", "parts": parts}]).messages[0].content
+    assert found[:2] == (Text("said"), Thinking("Let me think", "ANT+/=="))
+    assert [type(block) for block in found[2:]] == [Thinking, Thinking, ToolCall]
+
+
+def test_gemini_own_signature_closes_no_thought_before_it() -> None:
+    parts = [{"text": "a", "thought": True}, {"text": "", "thought": True, "thoughtSignature": SIGNATURE}]
+    found = request(contents=[{"role": "model", "parts": parts}]).messages[0].content
+    assert found == (Thinking("a"), Thinking("", sealed(SIGNATURE)))

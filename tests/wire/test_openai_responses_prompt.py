@@ -229,7 +229,7 @@ def test_an_anthropic_caller() -> None:
         },
         {"role": "user", "content": "So?"},
     ]
-    assert dropped(request) == ("messages[1].reasoning_content", "messages[2].content[1].is_error")
+    assert dropped(request) == ("messages[1].content[1]", "messages[2].content[1].is_error")
 
 
 def test_an_option_lets_the_provider_keep_what_was_said() -> None:

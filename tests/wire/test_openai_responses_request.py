@@ -276,6 +276,7 @@ def test_a_stored_prompt_precedes_the_input() -> None:
         ({"input": [1]}, "input[0]"),
         ({"input": [{}]}, "input[0].type"),
         ({"input": [{"type": 1}]}, "input[0].type"),
+        ({"input": [{"type": None, "role": "user", "content": "x"}]}, "input[0].type"),
         ({"input": [{"role": "tool", "content": "x"}]}, "input[0].role"),
         ({"input": [{"role": "user"}]}, "input[0].content"),
         ({"input": [{"role": "user", "content": 1}]}, "input[0].content"),
