@@ -309,6 +309,21 @@ async def test_a_sink_that_breaks_is_our_fault(caplog: pytest.LogCaptureFixture)
     assert "could not be handled" in caplog.text
 
 
+@pytest.mark.parametrize("framed", [True, False])
+async def test_a_sink_that_breaks_at_the_end_hears_of_it(framed: bool, caplog: pytest.LogCaptureFixture) -> None:
+    class Stumbling(Ear):
+        def done(self) -> None:
+            raise ZeroDivisionError
+
+    yard = Yard()
+    ear, _, wire = await yard.ask(Stumbling())
+    wire.hear(OK if framed else b"HTTP/1.1 200 OK\r\n\r\nhello")
+    if not framed:
+        wire.lose()
+    assert ear.failure == ("internal", "")
+    assert "could not be handled" in caplog.text
+
+
 # --- limits ------------------------------------------------------------------------------------
 
 
