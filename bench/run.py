@@ -14,16 +14,18 @@ from gateways import ALL, ROOT, SHORT, Gateway
 from measure import Bench, Plan, Values, ask, direct, measure, until
 from process import free_port, start, stop
 from report import report
+from sections import renewed
 from workload import LOAD_CORE
 
 SHORT_PLAN = Plan(rounds=1, seconds=1, connections=(1, 16, 64), streams=100, events=100)
 
 
 @contextmanager
-def upstream(programs: Path, folder: Path, plan: Plan) -> Iterator[int]:
-    """The model server of the run, on the load's core."""
+def upstream(programs: Path, folder: Path, plan: Plan, canned: Path | None = None) -> Iterator[int]:
+    """The model server of the run, on the load's core; ``canned`` is the file of its canned streams (answers.py)."""
     port = free_port()
     command = [str(programs / "upstream"), str(port), str(plan.events), str(plan.interval_ms)]
+    command += [str(canned)] if canned else []
     process = start(command, LOAD_CORE, folder / "upstream.log")
     try:
         until(process, folder / "upstream.log", lambda: ask(port, "GET", "/v1/models")[0] == 200)
@@ -91,7 +93,7 @@ def main() -> None:
     text = report(medians(done), gateways, plan)
     print(text)
     if asked.write:
-        asked.write.write_text(text + "\n")
+        asked.write.write_text(renewed(asked.write.read_text() if asked.write.exists() else "", text))
     if not any(key[0] == "Parley, verbatim" for values in done for key in values) and not asked.only:
         sys.exit("Parley gave no numbers.")
 

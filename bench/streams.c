@@ -1,9 +1,10 @@
 /* Opens many streams at once, reads them to their ends and prints what came as one JSON object.
  *
- * streams PORT COUNT REQUEST_FILE SECONDS
+ * streams PORT COUNT REQUEST_FILE SECONDS [TURNS MARK]
  *
  * REQUEST_FILE holds the bytes of one whole HTTP/1.1 request. An event is a line that starts with "data:".
- * A stream is complete when it said so itself ("[DONE]" or "message_stop") and its HTTP body ended.
+ * A stream is complete when it said so itself ("[DONE]" or "message_stop", or MARK) and its HTTP body ended.
+ * Each connection asks TURNS times (1), the next time once the answer before is complete.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -23,7 +24,7 @@
 enum { MAX = 4096, KEEP = 32, GAPS = 2000 };
 
 struct stream {
-    int fd, events, ended;
+    int fd, events, ended, turns;
     double first, seen;
     char tail[KEEP + 1]; /* the last bytes of what was read: marks may be cut in two */
     int tail_len;
@@ -33,6 +34,9 @@ static struct stream all[MAX];
 static double begun, firsts[MAX];
 static long long reads, events, bytes, gaps[GAPS + 1], gap_count;
 static int complete, open_now, first_count;
+static char request[1 << 20];
+static size_t request_size;
+static const char *mark;
 
 static double now(void) {
     struct timespec t;
@@ -45,6 +49,22 @@ static void finish(struct stream *s, int ok) {
     open_now--;
     close(s->fd);
     s->fd = -1;
+}
+
+/* The answer is whole: ask again, or that was the last one. */
+static void next(struct stream *s) {
+    if (--s->turns == 0) {
+        finish(s, 1);
+        return;
+    }
+    complete++;
+    s->ended = s->tail_len = 0;
+    if (write(s->fd, request, request_size) != (ssize_t)request_size) finish(s, 0);
+}
+
+static int says_end(const char *text, size_t length) {
+    if (mark) return memmem(text, length, mark, strlen(mark)) != NULL;
+    return memmem(text, length, "data: [DONE]", 12) || memmem(text, length, "\"message_stop\"", 14);
 }
 
 static int count(const char *text, size_t length, const char *word) {
@@ -63,7 +83,7 @@ static void look(struct stream *s, char *data, size_t length) {
     int fresh = count(joined, total, "\ndata:") - count(joined, s->tail_len, "\ndata:");
     s->events += fresh;
     events += fresh;
-    if (memmem(joined, total, "data: [DONE]", 12) || memmem(joined, total, "\"message_stop\"", 14)) s->ended = 1;
+    if (says_end(joined, total)) s->ended = 1;
     s->tail_len = total < KEEP ? total : KEEP;
     memcpy(s->tail, joined + total - s->tail_len, s->tail_len);
 }
@@ -73,7 +93,7 @@ static void take(struct stream *s) {
     ssize_t n = read(s->fd, data, sizeof data);
     if (n < 0 && errno == EAGAIN) return;
     if (n <= 0) {
-        finish(s, s->ended);
+        finish(s, s->ended && s->turns == 1);
         return;
     }
     double t = now();
@@ -90,7 +110,7 @@ static void take(struct stream *s) {
         gap_count++;
     }
     s->seen = t;
-    if (s->ended && s->tail_len >= 5 && !memcmp(s->tail + s->tail_len - 5, "0\r\n\r\n", 5)) finish(s, 1);
+    if (s->ended && s->tail_len >= 5 && !memcmp(s->tail + s->tail_len - 5, "0\r\n\r\n", 5)) next(s);
 }
 
 static int by_size(const void *a, const void *b) {
@@ -106,14 +126,15 @@ static int gap(double share) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 5) return fprintf(stderr, "usage: streams PORT COUNT REQUEST_FILE SECONDS\n"), 2;
+    if (argc != 5 && argc != 7)
+        return fprintf(stderr, "usage: streams PORT COUNT REQUEST_FILE SECONDS [TURNS MARK]\n"), 2;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    int wanted = atoi(argv[2]), on = 1, poller = epoll_create1(0);
+    int wanted = atoi(argv[2]), turns = argc == 7 ? atoi(argv[5]) : 1, on = 1, poller = epoll_create1(0);
     double limit = atof(argv[4]);
-    static char request[1 << 20];
+    mark = argc == 7 ? argv[6] : NULL;
     FILE *file = fopen(argv[3], "rb");
     if (!file || wanted > MAX) return perror(argv[3]), 1;
-    size_t size = fread(request, 1, sizeof request, file);
+    request_size = fread(request, 1, sizeof request, file);
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[1]))};
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     begun = now();
@@ -121,7 +142,8 @@ int main(int argc, char **argv) {
         int fd = all[i].fd = socket(AF_INET, SOCK_STREAM, 0);
         if (connect(fd, (struct sockaddr *)&at, sizeof at)) return perror("connect"), 1;
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        if (write(fd, request, size) != (ssize_t)size) return perror("write"), 1;
+        all[i].turns = turns;
+        if (write(fd, request, request_size) != (ssize_t)request_size) return perror("write"), 1;
         fcntl(fd, F_SETFL, O_NONBLOCK);
         struct epoll_event e = {.events = EPOLLIN, .data.ptr = &all[i]};
         epoll_ctl(poller, EPOLL_CTL_ADD, fd, &e);
@@ -136,7 +158,7 @@ int main(int argc, char **argv) {
     qsort(firsts, first_count, sizeof *firsts, by_size);
     printf("{\"streams\": %d, \"complete\": %d, \"events\": %lld, \"reads\": %lld, \"bytes\": %lld, \"seconds\": %.3f, "
            "\"first_p50_ms\": %.2f, \"first_max_ms\": %.2f, \"gap_p50_ms\": %d, \"gap_p99_ms\": %d}\n",
-           wanted, complete, events, reads, bytes, now() - begun, first_count ? firsts[first_count / 2] * 1e3 : 0,
+           wanted * turns, complete, events, reads, bytes, now() - begun, first_count ? firsts[first_count / 2] * 1e3 : 0,
            first_count ? firsts[first_count - 1] * 1e3 : 0, gap(0.5), gap(0.99));
-    return complete == wanted ? 0 : 1;
+    return complete == wanted * turns ? 0 : 1;
 }

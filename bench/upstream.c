@@ -1,7 +1,8 @@
 /* The model server of the benchmark: answers at once, costs next to nothing.
  *
- * upstream PORT EVENTS INTERVAL_MS
+ * upstream PORT EVENTS INTERVAL_MS [ANSWERS_FILE]
  *
+ * POST /NAME/...          -> the canned stream of that name from ANSWERS_FILE (answers.py), in writes INTERVAL_MS apart.
  * POST with "stream":true -> EVENTS server-sent events of 181 bytes, one write each, INTERVAL_MS apart.
  * Any other POST          -> a chat completion of 1 KB.
  * GET                     -> a list of models, so that health checks pass.
@@ -23,7 +24,18 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_FD = 8192, ANSWER_BYTES = 1024, EVENT_BYTES = 181 };
+enum { MAX_FD = 8192, ANSWER_BYTES = 1024, EVENT_BYTES = 181, MAX_CANNED = 64, MAX_PIECES = 512, NAME_BYTES = 64 };
+
+struct piece {
+    char *bytes;
+    size_t length;
+};
+
+struct canned {
+    char name[NAME_BYTES];
+    int count;
+    struct piece pieces[MAX_PIECES];
+};
 
 struct conn {
     char *in;          /* bytes of the request so far */
@@ -32,11 +44,14 @@ struct conn {
     long long length;  /* content-length; -1 = chunked */
     size_t walked;     /* chunked: where the next chunk header starts */
     int streaming;     /* events left + the end of the stream */
+    const struct canned *canned; /* what is streamed, NULL: the stream of events */
     size_t sent;       /* bytes of the current piece that are out */
     long long due;     /* ms */
 };
 
 static struct conn conns[MAX_FD];
+static struct canned canned[MAX_CANNED];
+static int canned_count;
 static int streams[MAX_FD], stream_count, timer, poller;
 static int events_per_stream, interval_ms;
 static char answer[4096], models[1024], event[1024], first[2048], last[2048];
@@ -103,6 +118,31 @@ static void prepare(void) {
     last_len = sprintf(last, "%zx\r\n%s\r\n0\r\n\r\n", strlen(tail), tail);
 }
 
+static void read_canned(const char *path) {
+    FILE *file = fopen(path, "rb");
+    if (!file) perror(path), exit(1);
+    struct canned *one = canned;
+    for (; canned_count < MAX_CANNED && fscanf(file, "%63s %d\n", one->name, &one->count) == 2; one++, canned_count++) {
+        if (one->count > MAX_PIECES) fprintf(stderr, "%s: too many writes\n", one->name), exit(1);
+        for (struct piece *piece = one->pieces; piece < one->pieces + one->count; piece++) {
+            if (fscanf(file, "%zu", &piece->length) != 1 || fgetc(file) != '\n') exit(1);
+            piece->bytes = malloc(piece->length);
+            if (fread(piece->bytes, 1, piece->length, file) != piece->length) exit(1);
+        }
+    }
+    fclose(file);
+}
+
+/* The canned stream whose name is the first step of the path. */
+static const struct canned *canned_for(const char *request) {
+    if (strncmp(request, "POST /", 6)) return NULL;
+    for (const struct canned *one = canned; one < canned + canned_count; one++) {
+        size_t length = strlen(one->name);
+        if (!strncmp(request + 6, one->name, length) && request[6 + length] == '/') return one;
+    }
+    return NULL;
+}
+
 /* 1: a whole piece went out, 0: later, -1: the peer is gone. */
 static int push(int fd, const char *piece, size_t length) {
     struct conn *c = &conns[fd];
@@ -117,7 +157,10 @@ static int push(int fd, const char *piece, size_t length) {
 static void step_stream(int fd, long long now) {
     struct conn *c = &conns[fd];
     int whole;
-    if (c->streaming == events_per_stream + 1) whole = push(fd, first, first_len);
+    if (c->canned) {
+        const struct piece *piece = &c->canned->pieces[c->canned->count - c->streaming];
+        whole = push(fd, piece->bytes, piece->length);
+    } else if (c->streaming == events_per_stream + 1) whole = push(fd, first, first_len);
     else if (c->streaming > 1) whole = push(fd, event, event_len);
     else whole = push(fd, last, last_len);
     if (whole < 0) {
@@ -140,9 +183,10 @@ static void tick(void) {
 static void respond(int fd, const char *body, size_t length) {
     struct conn *c = &conns[fd];
     int get = !strncmp(c->in, "GET", 3);
-    int stream = !get && (memmem(body, length, "\"stream\":true", 13) || memmem(body, length, "\"stream\": true", 14));
+    c->canned = canned_for(c->in);
+    int stream = c->canned || (!get && (memmem(body, length, "\"stream\":true", 13) || memmem(body, length, "\"stream\": true", 14)));
     if (stream) {
-        c->streaming = events_per_stream + 1;
+        c->streaming = c->canned ? c->canned->count : events_per_stream + 1;
         c->due = now_ms() + 1 + fd % interval_ms; /* streams do not beat in step */
         if (!stream_count) set_timer(1);
         streams[stream_count++] = fd;
@@ -213,11 +257,12 @@ static void welcome(int listener) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 4) return fprintf(stderr, "usage: upstream PORT EVENTS INTERVAL_MS\n"), 2;
+    if (argc != 4 && argc != 5) return fprintf(stderr, "usage: upstream PORT EVENTS INTERVAL_MS [ANSWERS_FILE]\n"), 2;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     events_per_stream = atoi(argv[2]);
     interval_ms = atoi(argv[3]);
     prepare();
+    if (argc == 5) read_canned(argv[4]);
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[1]))};
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), on = 1;

@@ -27,7 +27,7 @@ OPENAI = Dialect("openai", "/v1/chat/completions", OPENAI_HEADERS, b'"chat.compl
 ANTHROPIC = Dialect("anthropic", "/v1/messages", ANTHROPIC_HEADERS, b'"end_turn"')
 
 
-def _text(size: int) -> str:
+def text(size: int) -> str:
     return (WORDS * (size // len(WORDS) + 1))[:size]
 
 
@@ -41,7 +41,7 @@ def body(dialect: Dialect, size: int, stream: bool = False) -> bytes:
     """A chat request of exactly ``size`` bytes; from IMAGE up nearly all of it is one image."""
 
     def build(fill: int) -> bytes:
-        content: object = _text(fill)
+        content: object = text(fill)
         if size >= IMAGE:
             content = [
                 {"type": "text", "text": "What is this?"},
@@ -87,9 +87,13 @@ def load(dialect: Dialect, port: int, file: Path, connections: int, seconds: int
     return dict(json.loads(lines[0].removeprefix("RESULT ")))
 
 
-def read_streams(programs: Path, port: int, count: int, file: Path, limit: float) -> dict[str, float]:
-    """One run of streams.c: COUNT streams at once, read to their ends."""
-    printed = _on_load_core([str(programs / "streams"), str(port), str(count), str(file), str(limit)], limit + 30)
+def read_streams(
+    programs: Path, port: int, count: int, file: Path, limit: float, again: tuple[int, str] | None = None
+) -> dict[str, float]:
+    """One run of streams.c: COUNT streams at once, read to their ends. ``again``: how often on each connection, and
+    what the last event holds."""
+    command = [str(programs / "streams"), str(port), str(count), str(file), str(limit)]
+    printed = _on_load_core(command + ([str(again[0]), again[1]] if again else []), limit + 30)
     try:
         return dict(json.loads(printed))
     except ValueError:

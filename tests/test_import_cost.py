@@ -12,6 +12,7 @@ HEAVY = (
     "uvicorn",
     "starlette",
     "aiohttp",
+    "botocore",
     "jsonschema",
     "yaml",
     "anthropic",

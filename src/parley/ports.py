@@ -93,15 +93,17 @@ class Flight(Protocol):
 
 
 class Request:
-    """One request of a caller, read whole. Header names are in lower case; ``target`` is the path with its query."""
+    """One request of a caller, read whole. Header names are in lower case; ``target`` is the path with its query,
+    ``source`` the address that it comes from, "" where that is not known."""
 
-    __slots__ = ("body", "headers", "id", "target")
+    __slots__ = ("body", "headers", "id", "source", "target")
 
-    def __init__(self, headers: Headers, body: bytes, id: str, target: bytes = b"") -> None:
+    def __init__(self, headers: Headers, body: bytes, id: str, target: bytes = b"", source: str = "") -> None:
         self.headers = headers
         self.body = body
         self.id = id
         self.target = target
+        self.source = source
 
 
 class Caller(Protocol):

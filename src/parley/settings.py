@@ -10,6 +10,7 @@ from msgspec import Struct
 
 Strategy: TypeAlias = Literal["fallback", "round_robin", "weighted", "least_busy", "fastest", "prefix_hash"]
 UnknownFields: TypeAlias = Literal["forward", "drop", "strict"]
+Transport: TypeAlias = Literal["native", "aiohttp", "echo", "local", "bedrock", "grpc-infer", "stops", "oauth"]
 EVERY = "*"
 EXTENSIONS = "x-parley-extensions"
 
@@ -60,7 +61,8 @@ class Engine(Struct, frozen=True, kw_only=True):
 
 class Provider(Struct, frozen=True, kw_only=True):
     """A place models are served. ``endpoints`` are base URLs such as https://host/v1 (no final slash);
-    ``paths`` maps an operation to the path below it, ``{model}`` replaced by the model's name.
+    ``paths`` maps an operation to the path below it, ``{model}`` replaced by the model's name, ``{path}`` by the same
+    with its slashes left as they are.
 
     ``auth`` is the header that carries a key: "bearer" (Authorization: Bearer), "none", or a header's name.
     What stands behind a "#" in ``name`` tells the engines of this machine apart and is not shown.
@@ -78,7 +80,7 @@ class Provider(Struct, frozen=True, kw_only=True):
     balance: Strategy = "round_robin"
     timeouts: Timeouts = Timeouts()
     max_concurrency: int | None = None
-    transport: Literal["native", "aiohttp", "echo", "local"] = "native"
+    transport: Transport = "native"
     quirks: Quirks = Quirks()
     extensions: Mapping[str, str] = {}
     engine: Engine | None = None
@@ -147,13 +149,25 @@ class Rejected(Struct, frozen=True):
     column: int = 0
 
 
+def loopback(host: str) -> bool:
+    """Whether only this machine reaches a listener on ``host``; names other than localhost count as public."""
+    from ipaddress import ip_address
+
+    plain = host.strip("[]").partition("%")[0]
+    try:
+        return ip_address(plain).is_loopback
+    except ValueError:
+        return plain.lower().rstrip(".") == "localhost" or plain.lower().endswith(".localhost")
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     """Everything the gateway runs by. ``registrations`` is keyed {endpoint, model}.
 
     ``hosts`` are names accepted in Host beside loopback names and plain addresses; empty = any valid
     name where ``public``, else none. ``offered`` are names, ``provider/model`` each, that lists of models
     show beside the registrations: what model servers found on this machine said they serve. ``rejected`` is
-    what was left out. ``store`` is the URL of what is kept, as given; ``retention`` how long conversations are.
+    what was left out. ``auth_required``: callers need a key even where none exists. ``store`` is
+    the URL of what is kept, as given; ``retention`` how long conversations are.
     """
 
     listen: tuple[str, ...] = ("127.0.0.1:4242",)
@@ -165,9 +179,21 @@ class Settings(Struct, frozen=True, kw_only=True):
     public: bool = False
     log_requests: bool = True
     admin_key: str = ""
+    auth_required: bool = False
     rejected: tuple[Rejected, ...] = ()
     store: str | None = None
     retention: float = 30 * 86400.0
+
+    @property
+    def keys_required(self) -> bool:
+        """Whether callers need a key even where none exists: asked for, or others can reach us and nobody allowed
+        that without."""
+        return self.auth_required or not (self.public or self.private())
+
+    def private(self, port: int | None = None) -> bool:
+        """Whether only this machine reaches the listeners, those on that ``port`` where one is given."""
+        places = (address.rpartition(":") for address in self.listen)
+        return all(loopback(host) for host, _, number in places if port is None or number == str(port))
 
     def find(self, operation: str, model: str) -> Registration | None:
         """The registration that answers, else one made for ``provider/model`` of a known provider, else None."""

@@ -159,3 +159,14 @@ def test_live_with_a_refused_key(folder, gateway, capsys):
     (folder / "my.yaml").write_text(GOOD.replace("URL", gateway(answer(b"{}", "401 Unauthorized")).url))
     assert outcome(["check", "my.yaml", "--live"]) == 4
     assert "refuses the key" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("kind", "wire"), [("tei", "native"), ("worker", "openai"), ("kserve", "infer")])
+def test_live_with_wires_that_are_more_or_less_than_chat(folder, gateway, capsys, kind, wire):
+    there = gateway(answer(b"{}", "404 Not Found"))
+    provider = f"providers: {{mine: {{type: {kind}, wire: {wire}, base_url: {there.url}}}}}\n"
+    endpoint = "rerank" if kind == "tei" else "chat"
+    models = f"models: [{{model: m, endpoint: {endpoint}, targets: [mine/x]}}]\n"
+    (folder / "my.yaml").write_text(provider + models)
+    assert outcome(["check", "my.yaml", "--live"]) == 0
+    assert "reachable (404" in capsys.readouterr().out

@@ -1,7 +1,8 @@
 import click
 import pytest
 
-from parley.cli.listen import Address, loopback, refuse_public, split, url
+from parley.cli.listen import Address, refuse_public, split, url
+from parley.settings import loopback
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ def test_help_lists_what_is_built_and_nothing_else(capsys):
     assert outcome(["--help"]) == 0
     shown = capsys.readouterr().out
     listed = [line.split()[0] for line in shown.partition("Commands:\n")[2].splitlines()]
-    assert listed == list(COMMANDS) == ["serve", "run", "models", "check", "import", "openapi"]
+    assert listed == list(COMMANDS) == ["serve", "run", "models", "check", "keys", "import", "openapi"]
 
 
 @pytest.mark.parametrize("command", sorted(NOT_YET))
@@ -27,7 +27,7 @@ def test_commands_to_come_say_so(command, capsys):
     assert outcome([command, "list", "--json"]) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert f"parley {command} is not available yet. Available: serve, run, models, check, import, openapi." in err
+    assert f"parley {command} is not available yet. Available: serve, run, models, check, keys, import, openapi." in err
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,15 @@
 
 import http.client
 import json
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from config.test_include import CHAT, COMPLETION
-from fixtures.parley import Gateway, Start
+from fixtures.parley import Gateway, Start, start
 
 TEMPLATE = "{% for message in messages %}{{ message.role }} {{ message.content }}\n{% endfor %}"
 SHORT = "  max_tokens: 4\n"
@@ -39,8 +41,22 @@ def samples(tiny_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_samples_of_the_proposal_answer(samples: Path, parley_server: Start) -> None:
-    gateway = parley_server(f"include: {samples}\n")
+@pytest.fixture
+def from_sources(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    """What runs on the sources has the extra for models on this machine; the built product is without extras."""
+    running: list[Gateway] = []
+
+    def call(config: str) -> Gateway:
+        running.append(start(sys.executable, tmp_path_factory.mktemp("parley"), config, {}, ()))
+        return running[-1]
+
+    yield call
+    for gateway in running:
+        gateway.stop()
+
+
+def test_the_samples_of_the_proposal_answer(samples: Path, from_sources: Start) -> None:
+    gateway = from_sources(f"include: {samples}\n")
     messages = [{"role": "user", "content": "hello"}]
     status, chat = ask(gateway, "/v1/chat/completions", {"model": "gpt-3.5-turbo", "messages": messages})
     assert status == 200, chat
@@ -57,9 +73,9 @@ def test_the_samples_of_the_proposal_answer(samples: Path, parley_server: Start)
     assert ask(gateway, "/readyz") == (200, {"status": "ready", "problems": []})
 
 
-def test_a_registration_file_is_served_by_itself(samples: Path, parley_server: Start) -> None:
+def test_a_registration_file_is_served_by_itself(samples: Path, from_sources: Start) -> None:
     text = CHAT.replace("ggml-gpt4all-j.bin", str(samples / "other.bin")).replace("  template: chat-gpt4all\n", "")
-    gateway = parley_server(text + SHORT)
+    gateway = from_sources(text + SHORT)
     messages = [{"role": "user", "content": "hello"}]
     status, chat = ask(gateway, "/v1/chat/completions", {"model": "gpt-3.5-turbo", "messages": messages})
     assert (status, chat["usage"]["completion_tokens"]) == (200, 4), chat

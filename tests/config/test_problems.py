@@ -147,7 +147,6 @@ def test_one_mistake(text: str, line: int, column: int, message: str, hint: str)
     [
         ("grpc: 127.0.0.1:50001", 1, 1, "listen:"),
         ("store: postgresql://h/db", 1, 1, "sqlite"),
-        ("auth: {required: true}", 1, 8, "loopback"),
         ("cache: {responses: exact}", 1, 9, "off"),
         ("prices: {openai/x: {input: 1}}", 1, 1, "remove"),
         ("connections: {main: nats://h}", 1, 1, "remove"),
@@ -293,3 +292,12 @@ def test_long_lines_are_not_shown() -> None:
     assert problem.column == 510
     assert problem.source == ""
     assert "^" not in render(problem)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "meant"),
+    [("CreateChat", "createChatCompletion"), ("createEmbeding", "createEmbedding"), ("chatt", "chat")],
+)
+def test_an_unknown_endpoint_is_told_what_may_be_meant(endpoint: str, meant: str) -> None:
+    problem = only(f"models: [{{model: m, endpoint: {endpoint}, targets: [echo/echo]}}]")
+    assert problem.hint == f'did you mean "{meant}"?'

@@ -160,7 +160,7 @@ def test_schema_and_check_accept(text: str) -> None:
     "text",
     [
         "[]", "listn: x", "listen: []", "hosts: ['a b']", "store: 'postgresql://h/d'", "store: ''", "log: null",
-        "log: {requests: 'yes'}", "log: {requests: 1.5}", "strict: 2", "auth: {required: true}", "auth: {required: 1}",
+        "log: {requests: 'yes'}", "log: {requests: 1.5}", "strict: 2", "auth: {required: 2}",
         "node: {a: 1}", "grpc: ''", "addresses: {nodes: [10.0.0.0/8]}", "addresses: {fetch: [a]}",
         "cache: {responses: on}", "limits: {body: 5k}",
         "limits: {body: many}", "limits: {body: 1.5}", "limits: {body: 0}", "limits: {body: 0.0MB}",

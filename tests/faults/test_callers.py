@@ -342,7 +342,12 @@ async def test_unknown_places_and_methods(gateway: Gateway) -> None:
         assert (await raw.response()).status == 404
         await raw.send(request("/v1%2fchat/completions", vectors.BODY))
         assert (await raw.response()).status in (400, 404, 405)
+        await raw.send(request(PATHS["openai"], method="PUT"))
+        assert (await raw.response()).status == 405
+        await raw.send(request(PATHS["anthropic"], method="GET"))
+        assert (await raw.response()).status == 405
+        # An operation that the dialect has there, and this server has not.
         await raw.send(request(PATHS["openai"], method="GET"))
-        assert (await raw.response()).status in (404, 405)
+        assert (await raw.response()).status == 501
         await raw.send(request(PATHS["openai"], vectors.BODY))
         assert (await raw.response()).status == 200

@@ -171,7 +171,9 @@ def test_it_closes_with_the_first_key_and_stays_so() -> None:
     ring.fill({digest_of(ALICE): holder("alice")}, exist=True)
     assert ring.closed
     ring.fill({}, exist=False)
-    assert ring.closed
+    assert (ring.closed, ring.lost, found(ring, shown(b"x-api-key", ALICE))) == (True, True, "alice")
+    ring.fill({}, exist=True)
+    assert (ring.closed, ring.lost, found(ring, shown(b"x-api-key", ALICE))) == (True, False, None)
 
 
 @pytest.mark.parametrize(

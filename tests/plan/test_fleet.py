@@ -319,3 +319,29 @@ def test_a_fleet_of_its_own_policy():
     play.now += 5.0
     assert play.states() == {"a": 2}
     assert Fleet().policy == Policy()
+
+
+def test_an_old_request_does_not_bring_back_what_was_replaced_twice():
+    play = Play(provider("a"), provider("b"))
+    play.first(registration("b/m"))
+    course = play.course(registration("a/m", "b/m"))
+    course.next(play.now)
+    for endpoints in (2, 3):
+        play.providers = {"a": provider("a"), "b": provider("b", endpoints=endpoints, balance="fallback")}
+        play.fleet.retain(play.providers)
+    course.failed(failure(), play.now)
+    assert course.next(play.now).lane.provider is play.providers["b"]
+    newer = play.course(registration("b/m"))
+    assert newer.next(play.now).lane.provider is play.providers["b"]
+    assert play.fleet.snapshot(play.now)["b"].endpoints == (0, 0, 0)
+
+
+def test_an_old_request_that_is_the_first_at_a_provider_meets_what_holds_now():
+    play = Play(provider("a"), provider("b"))
+    course = play.course(registration("a/m", "b/m"))
+    course.next(play.now)
+    play.providers = {"a": provider("a"), "b": provider("b", endpoints=2, balance="fallback")}
+    play.fleet.retain(play.providers)
+    course.failed(failure(), play.now)
+    assert course.next(play.now).lane.provider is play.providers["b"]
+    assert play.fleet.snapshot(play.now)["b"].endpoints == (0, 0)

@@ -256,6 +256,7 @@ def test_an_address_for_others_needs_keys_to_be_there(parley_server: Start, parl
 def test_a_configured_key_and_one_that_is_asked_for(parley_server: Start, parley_python: str, tmp_path: Path) -> None:
     config = {"models": MODELS, "auth": {"required": True, "admin_key": "${ROOT_KEY}"}}
     gateway = parley_server(config, env={"ROOT_KEY": "a-secret-of-the-operator"})
+    eventually(lambda: {"event": "keys.required"} in gateway.log_events(), 2, "it says so")
     here = Desk(gateway, parley_python, "", tmp_path)
     assert [here.status(), here.status("${ROOT_KEY}"), here.status("a-secret-of-the-operator")] == [401, 401, 200]
     assert "a-secret-of-the-operator" not in "\n".join(gateway.stderr_lines())

@@ -47,6 +47,7 @@ def test_an_offer_on_a_path_that_is_not_hot(gateway: Gateway) -> None:
         ("GET", "/v1/chat/completions", 501),
         ("DELETE", "/v1/models/echo", 501),
         ("POST", "/openai/v1/fine_tuning/jobs", 501),
+        ("POST", "/v1/responses?beta=true", 501),
         ("POST", "/v1/nonsense", 404),
         ("PUT", "/v1/files", 405),
         ("PUT", "/v1/chat/completions", 405),

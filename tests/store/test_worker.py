@@ -248,13 +248,15 @@ def test_a_step_added_later_is_applied_once(tmp_path: Path, monkeypatch: pytest.
         return found
 
     (tmp_path / "db").touch()
-    assert names() == ["responses and conversations"]
-    later = steps.Step(2, "later", lambda connection: connection.exec_driver_sql("CREATE TABLE later (x)") and None)
+    assert names() == ["responses and conversations", "keys"]
+    later = steps.Step(
+        len(steps.STEPS) + 1, "later", lambda connection: connection.exec_driver_sql("CREATE TABLE later (x)") and None
+    )
     longer = (*steps.STEPS, later)
     monkeypatch.setattr("parley.store.link.STEPS", longer)
     monkeypatch.setattr(steps.migrate, "__defaults__", (longer,))
-    assert names() == ["responses and conversations", "later"]
-    assert names() == ["responses and conversations", "later"]
+    assert names() == ["responses and conversations", "keys", "later"]
+    assert names() == ["responses and conversations", "keys", "later"]
     monkeypatch.undo()
     with pytest.raises(worker.Away, match="newer version"):
         names()
@@ -265,7 +267,9 @@ def test_a_step_that_fails_leaves_the_schema_as_it_was(tmp_path: Path, monkeypat
         connection.exec_driver_sql("CREATE TABLE half (x)")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(steps.migrate, "__defaults__", ((*steps.STEPS, steps.Step(2, "broken", broken)),))
+    monkeypatch.setattr(
+        steps.migrate, "__defaults__", ((*steps.STEPS, steps.Step(len(steps.STEPS) + 1, "broken", broken)),)
+    )
     (tmp_path / "db").touch()
     link = SqliteLink(tmp_path / "db", 1.0)
     with pytest.raises(worker.Away, match="No space left"):

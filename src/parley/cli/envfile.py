@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from parley.cli.exits import Code, stop
+from parley.config.problem import Problem
 
 _SPACE = re.compile(r"(?:[ \t\n]|#[^\n]*)*")
 _NAME = re.compile(r"(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.]*)[ \t]*=[ \t]*")
@@ -17,22 +18,47 @@ _DOUBLE = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _BARE = re.compile(r"(?:[^\n#]|(?<![ \t])#)*")
 _REST = re.compile(r"[ \t]*(?:#[^\n]*)?(?:\n|\Z)")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+HINT = "Lines look like KEY=VALUE or export KEY='some value'."
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\n": "", "\\": "\\", '"': '"', "$": "$", "`": "`"}
+
+
+class UnfitError(Exception):
+    """The file cannot be used; ``problem`` says why and where."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
 
 
 def read(path: Path) -> dict[str, str]:
     """The variables of one file, in order; ends the command with exit code 2 where it cannot be read."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        stop(Code.USAGE, f"--env-file {path}: {error.strerror}.")
-    except UnicodeDecodeError:
-        stop(Code.USAGE, f"--env-file {path}: this is not UTF-8 text.")
-    return parse(text.replace("\r\n", "\n"), str(path))
+        return variables(path)
+    except UnfitError as error:
+        _stop(error.problem)
 
 
 def parse(text: str, name: str) -> dict[str, str]:
-    """The variables of ``text``; a name given twice has its last value. ``name`` is for messages."""
+    """The variables of ``text``, as ``read``. ``name`` is for messages."""
+    try:
+        return parsed(text, name)
+    except UnfitError as error:
+        _stop(error.problem)
+
+
+def variables(path: Path) -> dict[str, str]:
+    """The variables of one file, in order. Raises UnfitError."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UnfitError(Problem(str(path), 0, 0, error.strerror or "cannot be read")) from None
+    except UnicodeDecodeError:
+        raise UnfitError(Problem(str(path), 0, 0, "this is not UTF-8 text")) from None
+    return parsed(text.replace("\r\n", "\n"), str(path))
+
+
+def parsed(text: str, name: str) -> dict[str, str]:
+    """The variables of ``text``; a name given twice has its last value. Raises UnfitError."""
     found: dict[str, str] = {}
     at = _skip(text, 0)
     while at < len(text):
@@ -73,4 +99,9 @@ def _unescape(found: re.Match[str]) -> str:
 def _wrong(text: str, at: int, name: str, expected: str) -> NoReturn:
     line = text.count("\n", 0, at) + 1
     column = at - (text.rfind("\n", 0, at) + 1) + 1
-    stop(Code.USAGE, f"{name}:{line}:{column}: {expected}.", "Lines look like KEY=VALUE or export KEY='some value'.")
+    raise UnfitError(Problem(name, line, column, expected, HINT))
+
+
+def _stop(problem: Problem) -> NoReturn:
+    where = problem.where if problem.line else f"--env-file {problem.file}"
+    stop(Code.USAGE, f"{where}: {problem.message}.", problem.hint)

@@ -1,6 +1,5 @@
 """Addresses to listen on: how they are written, and which of them other machines can reach."""
 
-import ipaddress
 import re
 
 import click
@@ -32,24 +31,19 @@ def split(address: str) -> tuple[str, int] | None:
     return found["v6"] or found["host"], int(found["port"])
 
 
-def loopback(host: str) -> bool:
-    """Whether only this machine reaches a listener on ``host``; names other than localhost count as public."""
-    try:
-        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
-    except ValueError:
-        return host.lower().rstrip(".") == "localhost" or host.lower().endswith(".localhost")
-
-
 def refuse_public(addresses: tuple[str, ...]) -> None:
     """Stop with exit code 2 where an address can be reached from outside: nobody would have to show a key."""
+    from parley.settings import loopback
+
     for address in addresses:
         host, port = split(address) or ("", 4242)
         if not loopback(host):
             stop(
                 Code.USAGE,
-                f"refusing to listen on {address}: other machines can reach it, and callers need no key there, so "
-                "anyone who finds it spends your provider keys.",
-                f"Listen on 127.0.0.1:{port} to keep it on this machine, or add --public if that is what you want.",
+                f"refusing to listen on {address}: other machines can reach it, and there is no key that callers would "
+                "need, so anyone who finds it spends your provider keys.",
+                f"Make a key with parley keys create NAME, or listen on 127.0.0.1:{port} to keep it on this machine, "
+                "or add --public if that is what you want.",
             )
 
 

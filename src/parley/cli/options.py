@@ -49,6 +49,24 @@ def source_options(command: Command) -> Command:
 source_argument = click.argument("config_file", metavar="[CONFIG]", required=False, type=FILE)
 
 
+def _url(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    from parley.store.place import path_of
+
+    if value is not None and value.startswith(("postgresql:", "postgres:")):
+        not_yet("a store other than SQLite for --store")
+    try:
+        if value is not None:
+            path_of(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}.", ctx, param) from None
+    return value
+
+
+store_option = click.option(
+    "--store", metavar="URL", callback=_url, help="The store, sqlite:///FILE; default: the configuration's."
+)
+
+
 def refused(*options: str) -> Callable[[Command], Command]:
     """Options that the product will have: using one ends with "not available yet", by name."""
 

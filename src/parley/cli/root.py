@@ -16,11 +16,12 @@ COMMANDS = {
     "run": "parley.cli.run:run",
     "models": "parley.cli.models:models",
     "check": "parley.cli.check:check",
+    "keys": "parley.cli.keys:keys",
     "import": "parley.cli.import_:import_",
     "openapi": "parley.cli.openapi:openapi",
 }
 NOT_YET = frozenset(
-    ("chat", "init", "keys", "nodes", "batch", "top", "logs", "publish", "consume"),
+    ("chat", "init", "nodes", "batch", "top", "logs", "publish", "consume"),
 )
 
 

@@ -28,8 +28,9 @@ class Found(Struct, frozen=True, kw_only=True):
     """What was found. With ``broken`` the settings are only what could still be made out.
 
     ``rejected`` are mistakes of included files, which were left out; ``absent`` tells of files that models need and
-    that are not there. ``origins`` says in words where each provider comes from; ``offered`` which models a local
-    server named.
+    that are not there. ``files`` were read beside ``path``, and more are looked for by the patterns of ``sought``;
+    ``discovered`` are the servers of this machine. ``origins`` says in words where each provider comes from;
+    ``offered`` which models a local server named.
     """
 
     settings: Settings
@@ -39,6 +40,9 @@ class Found(Struct, frozen=True, kw_only=True):
     path: Path | None = None
     origins: Mapping[str, str] = {}
     offered: Mapping[str, tuple[str, ...]] = {}
+    files: tuple[str, ...] = ()
+    sought: tuple[tuple[str, str], ...] = ()
+    discovered: tuple[Discovered, ...] = ()
 
     @property
     def broken(self) -> bool:
@@ -75,6 +79,9 @@ def find(source: Source) -> Found:
         path=path,
         origins=_origins(loaded.settings, path, offered),
         offered=offered,
+        files=loaded.files,
+        sought=loaded.sought,
+        discovered=local,
     )
 
 

@@ -31,8 +31,6 @@ def reject_pending(file: File, report: Report) -> None:
     for name, (what, hint) in PENDING.items():
         if getattr(file, name) not in (None, [], {}):
             report.later((name,), what, hint)
-    if file.auth.required:
-        report.later(("auth", "required"), "keys for callers", "write false, and listen on a loopback address")
     if file.cache.responses != "off":
         report.later(("cache", "responses"), "caching of answers", "write off")
     plain = AddressesEntry()

@@ -25,7 +25,7 @@ def included(patterns: str | tuple[str, ...], scope: Scope, main: str, report: R
         if not pattern.strip() or "\0" in pattern:
             report.add(path, "the name of a file, a folder or a pattern is expected", "such as models/*.yaml")
             continue
-        found = _files(pattern, scope.folder)
+        found = matches(pattern, scope.folder)
         if isinstance(found, str):
             pieces.append(_absent(report.document.problem(path, found, "paths start from the folder of this file")))
             continue
@@ -52,14 +52,20 @@ def piece(path: FilePath, scope: Scope) -> Piece:
     return made
 
 
-def _files(pattern: str, folder: FilePath) -> list[FilePath] | str:
+def sought(patterns: str | tuple[str, ...], folder: FilePath) -> tuple[tuple[str, str], ...]:
+    """Where files may appear: each pattern with the folder that it starts from."""
+    listed = (patterns,) if isinstance(patterns, str) else patterns
+    return tuple((str(folder), pattern) for pattern in listed if pattern.strip() and "\0" not in pattern)
+
+
+def matches(pattern: str, folder: FilePath) -> list[FilePath] | str:
     """The files of one pattern, or what is wrong with it."""
     path = folder / FilePath(pattern).expanduser()
     if not has_magic(pattern):
         if path.is_dir():
             return folder_of(path)
         return [path] if path.exists() else f'there is no file "{pattern}"'
-    fixed = _fixed(path, folder)
+    fixed = fixed_of(path, folder)
     if not fixed.is_dir():
         return f'there is no folder "{fixed}"'
     return sorted(_matching(path, folder))
@@ -75,7 +81,7 @@ def _matching(path: FilePath, folder: FilePath) -> Iterator[FilePath]:
             yield found
 
 
-def _fixed(path: FilePath, folder: FilePath) -> FilePath:
+def fixed_of(path: FilePath, folder: FilePath) -> FilePath:
     """The part of a pattern before its first mark."""
     inside = path.is_relative_to(folder)
     parts = (path.relative_to(folder) if inside else path).parts

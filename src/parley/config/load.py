@@ -12,7 +12,7 @@ from parley.config.document import Document
 from parley.config.edge import hosts_of, limits_of, listeners_of, reject_pending, retention_of, store_of
 from parley.config.environment import Discovered, echo, echo_registration, found
 from parley.config.fitting import fitted
-from parley.config.include import folder_of, included, piece
+from parley.config.include import folder_of, included, piece, sought
 from parley.config.local import LOCAL
 from parley.config.models import Known
 from parley.config.pairs import Pairs, pairs_of
@@ -30,7 +30,8 @@ class Loaded(Struct, frozen=True):
 
     ``rejected`` are mistakes of included files, which were left out: the rest can be served. ``absent`` tells of
     files that a model needs and that are not there: it is served, and its requests fail until they are.
-    ``files`` are those that were read beside the configuration itself (included ones, ``file:`` references).
+    ``files`` are those that were read beside the configuration itself (included ones, ``file:`` references);
+    ``sought`` are the patterns of included ones, each with the folder that it starts from.
     """
 
     settings: Settings
@@ -38,6 +39,7 @@ class Loaded(Struct, frozen=True):
     files: tuple[str, ...] = ()
     rejected: tuple[Problem, ...] = ()
     absent: tuple[Problem, ...] = ()
+    sought: tuple[tuple[str, str], ...] = ()
 
 
 def load(
@@ -82,7 +84,8 @@ def load_text(
     main.entries += entries_of(file.models, report, scope.folder)
     main.files += builder.files
     pieces = [main, *included(file.include, scope, name, report)] if file.include else [main]
-    return _loaded(file, report, pieces, _Around(env, tuple(discovered)))
+    loaded = _loaded(file, report, pieces, _Around(env, tuple(discovered)))
+    return replace(loaded, sought=sought(file.include, scope.folder)) if file.include else loaded
 
 
 class _Around(Struct, frozen=True):
@@ -103,7 +106,8 @@ def _folder(folder: FilePath, env: Mapping[str, str], discovered: Iterable[Disco
         return _nothing(problem, env, discovered)
     pieces = [piece(path, Scope(env, folder)) for path in files]
     report = Report(Document("", str(folder)))
-    return _loaded(File(), report, pieces, _Around(env, tuple(discovered)))
+    loaded = _loaded(File(), report, pieces, _Around(env, tuple(discovered)))
+    return replace(loaded, sought=((str(folder), "."),))
 
 
 def _nothing(problem: Problem, env: Mapping[str, str], discovered: Iterable[Discovered | Provider]) -> Loaded:
@@ -145,6 +149,7 @@ def _settings(file: File, report: Report, pieces: list[Piece], around: _Around) 
         limits=limits_of(file.limits, report),
         log_requests=file.log.requests,
         admin_key=(file.auth.admin_key or "").strip(),
+        auth_required=file.auth.required,
         store=store_of(file, report),
         retention=retention_of(file, report),
     )

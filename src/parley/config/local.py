@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from pathlib import Path as FilePath
 from typing import Any
 
+import msgspec
 from msgspec import UNSET, Struct
 
 from parley.config.amounts import duration, size
@@ -69,7 +71,7 @@ def engine_of(fixed: Fixed, endpoint: str) -> Engine:
     return Engine(**given)
 
 
-def provider_of(engine: Engine, endpoint: str, model: str, number: int) -> Provider:
+def provider_of(engine: Engine, endpoint: str, model: str) -> Provider:
     """The provider that stands for one engine; its address is never connected to."""
     from parley.config.backends import OFFERED
 
@@ -78,7 +80,7 @@ def provider_of(engine: Engine, endpoint: str, model: str, number: int) -> Provi
         type=LOCAL,
         wire="openai_chat",
         transport="local",
-        endpoints=(f"local://{number}",),
+        endpoints=(f"local://{_sign(engine)}",),
         paths=_paths(engine, endpoint),
         auth="none",
         timeouts=TIMEOUTS,
@@ -117,6 +119,11 @@ def _fault(name: str, path: str) -> str | None:
 
         return weights_problem(path)
     return None if os.path.isfile(path) else "there is no such file, nor with .tmpl or .jinja behind its name"
+
+
+def _sign(engine: Engine) -> str:
+    """The same for the same engine and for no other, however often the configuration is read."""
+    return sha256(msgspec.json.encode(engine)).hexdigest()[:16]
 
 
 def _paths(engine: Engine, endpoint: str) -> dict[str, str]:

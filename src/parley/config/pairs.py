@@ -156,7 +156,7 @@ class _Table:
         engine = engine_of(fixed, draft.endpoint)
         shared = self._shared(draft, engine)
         self.absent += absent(fixed)
-        provider = shared or provider_of(engine, draft.endpoint, draft.model, len(self.providers))
+        provider = shared or provider_of(engine, draft.endpoint, draft.model)
         self.providers[provider.name] = provider
         return (Target(provider.name, draft.model),)
 

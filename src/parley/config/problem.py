@@ -69,10 +69,12 @@ def mask(line: str, spans: Iterable[tuple[int, int]] = ()) -> str:
 
 
 def suggest(word: str, known: Iterable[str], otherwise: str = "") -> str:
-    """ "did you mean ..." for the nearest known word, else ``otherwise``."""
+    """ "did you mean ..." for the nearest known word, best one that begins so, else ``otherwise``."""
     import difflib
 
-    near = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.67)
+    lowered, words = word.lower(), list(known)
+    near = sorted((one for one in words if len(word) > 3 and one.lower().startswith(lowered)), key=len)
+    near = near or difflib.get_close_matches(lowered, words, n=1, cutoff=0.67)
     return f'did you mean "{near[0]}"?' if near else otherwise
 
 

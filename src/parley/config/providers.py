@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from msgspec import UNSET
+from msgspec import UNSET, ValidationError
 from msgspec.structs import replace
 
 from parley import vendors
@@ -16,14 +16,14 @@ from parley.config.problem import listed, suggest
 from parley.config.report import Report
 from parley.config.shape import ProviderEntry, TimeoutsEntry
 from parley.operations import OPERATIONS
-from parley.settings import Provider, Timeouts
+from parley.settings import Provider, Quirks, Timeouts
 from parley.vendors import Vendor, VendorWire
 
 HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer",
                   "expect", "accept-encoding", "keep-alive"})  # fmt: skip
-PATHS = (*OPERATIONS, "models", "count_tokens")
+PATHS = (*OPERATIONS, "chat_stream", "models", "count_tokens")
 
 
 def providers_of(
@@ -209,15 +209,43 @@ class _Reader:
             self._add(("max_concurrency",), "max_concurrency is at least 1", "remove it for no limit")
         if entry.transport not in ("native", "aiohttp"):
             self._add(("transport",), f'unknown transport "{entry.transport}"', "write native or aiohttp")
+        if entry.transport == "aiohttp" and provider.transport != "native":
+            self._add(("transport",), "calls to this provider are made on the native transport only", "remove it")
         return replace(
             provider,
             balance=entry.balance,
             timeouts=self._timeouts(entry.timeouts),
             headers=self._headers(),
             max_concurrency=entry.max_concurrency,
-            transport="aiohttp" if entry.transport == "aiohttp" else "native",
+            transport="aiohttp" if entry.transport == "aiohttp" else provider.transport,
             paths={**provider.paths, **self._paths()},
+            quirks=self._fitted(provider),
         )
+
+    def _fitted(self, provider: Provider) -> Quirks:
+        """The quirks with the entry's options, which the wires themselves judge."""
+        given, quirks = self.entry.options, provider.quirks
+        if not given:
+            return quirks
+        from parley.wire import SPOKEN, load
+
+        wires = [load(name) for name in dict.fromkeys(SPOKEN[provider.wire].values())]
+        known = sorted({name for wire in wires for name in wire.options})
+        for name in given:
+            if name not in known:
+                otherwise = f"known: {listed(known)}" if known else "remove it: this wire has no options"
+                hint = suggest(name, known, otherwise)
+                self._add(("options", name), f'unknown option "{name}"', hint, key=True)
+        made = {**quirks.options, **given}
+        try:
+            for wire in wires:
+                if wire.fitted is not None:
+                    wire.fitted(made)
+        except ValidationError as error:
+            message, _, place = str(error).partition(" - at `$.")
+            name = place.rstrip("`").partition(".")[0].partition("[")[0]
+            self._add(("options", name) if name in given else ("options",), message)
+        return replace(quirks, options=made)
 
     def _headers(self) -> tuple[tuple[str, str], ...]:
         """Added headers, names and values checked."""

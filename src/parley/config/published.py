@@ -143,7 +143,6 @@ _KEYS: Mapping[tuple[str, str], Rule] = {
     ("ModelEntry", "share"): REFUSED,
     ("LimitsEntry", "connections"): count(),
     ("LimitsEntry", "streams"): count(),
-    ("AuthEntry", "required"): REFUSED,
     ("AddressesEntry", "nodes"): {**listed(one_of("127.0.0.0/8"), 0), "maxItems": 1},
     ("AddressesEntry", "fetch"): {"type": "array", "maxItems": 0},
     **{("SettingsEntry", name): nullable(count()) for name in ("threads", "context_size", "batch", "parallel")},

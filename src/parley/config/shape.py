@@ -68,6 +68,9 @@ class ProviderEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         dict[str, str],
         Meta(description="Operation -> path below the base URL, in place of the vendor's; {model} is the model."),
     ] = {}
+    options: Annotated[
+        Free, Meta(description="What this wire has to know of the server, such as a template or names of tensors.")
+    ] = {}
 
 
 class TargetEntry(Struct, frozen=True, forbid_unknown_fields=True):
@@ -192,8 +195,8 @@ class ConversationsEntry(Struct, frozen=True, forbid_unknown_fields=True):
 class AuthEntry(Struct, frozen=True, forbid_unknown_fields=True):
     """Who may call."""
 
-    required: Annotated[bool, Meta(description="Callers need a key. Only false so far.")] = False
-    admin_key: Annotated[str | None, Meta(description="The key of the administration surface; empty: none.")] = None
+    required: Annotated[bool, Meta(description="Callers need a key even while none exists.")] = False
+    admin_key: Annotated[str | None, Meta(description="An admin key beside those of the store; empty: none.")] = None
 
 
 class LimitsEntry(Struct, frozen=True, forbid_unknown_fields=True):

@@ -7,10 +7,11 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from parley.failure import Failure
-from parley.gateway.admission import able
+from parley.failure import Failure, ParleyError
+from parley.gateway.admission import able, unknown_model
 from parley.gateway.job import Job
-from parley.gateway.metrics import Metrics
+from parley.gateway.keyring import Entry, Keyring, forbidden_model
+from parley.gateway.metrics import REJECTED, Metrics
 from parley.gateway.record import Outcome, Phase, line, refused_line
 from parley.gateway.responses import ResponsesJob
 from parley.gateway.route import Served
@@ -48,6 +49,7 @@ class Gateway:
         self.wall = wall
         self.loaded = wall()
         self.metrics = Metrics()
+        self.keyring = Keyring(wall)
         self.fleet = Fleet()
         self.jobs: set[Job] = set()
         self.memory: Memory | None = None
@@ -58,12 +60,35 @@ class Gateway:
         self._ids = 0
         self._block = ""
         self._beat: Timer | None = None
+        self._count_rejected()
+
+    def adopt(self, settings: Settings, upstreams: Mapping[str, Upstream]) -> None:
+        """Serve by these from the next request on. Requests under way end on what they began with, so ``upstreams``
+        has all that was there before."""
+        self.settings = settings
+        self.upstreams = upstreams
+        self.loaded = self.wall()
+        self._served = {}
+        self.keyring.configure(settings)
+        self.fleet.retain(settings.providers, settings.registrations.values())
+        self._count_rejected()
+
+    def _count_rejected(self) -> None:
+        """Included files that were left out."""
+        for _ in {one.file for one in self.settings.rejected}:
+            self.metrics.count(REJECTED)
 
     def begin(self, inlet: Inlet, request: Request, caller: Caller) -> Job:
         """Start a request. The answer comes through ``caller``, perhaps before this returns."""
-        return self.start(
-            ResponsesJob(self, inlet, request, caller) if inlet.stateful else Job(self, inlet, request, caller)
-        )
+        job = ResponsesJob(self, inlet, request, caller) if inlet.stateful else Job(self, inlet, request, caller)
+        if self.keyring.closed:
+            try:
+                key = job.key = self.keyring.admit(inlet, request)
+            except ParleyError as error:
+                job.cut(error.failure)
+                return job
+            job.owner = key.holder.id
+        return self.start(job)
 
     def start(self, job: Job) -> Job:
         """Run a job that was made."""
@@ -92,6 +117,15 @@ class Gateway:
         remembered = self._served.get(operation)
         served = None if remembered is None else remembered.get(model)
         return served or self._found(operation, model)
+
+    def served(self, operation: str, model: str, key: Entry | None) -> Served:
+        """The same for whoever showed that key. Raises ``forbidden`` or ``model_not_found``."""
+        if key is not None and not key.asks(model):
+            raise forbidden_model(model)
+        served = self.find(operation, model)
+        if served is None:
+            raise unknown_model(self.settings, operation, model, None if key is None else key.holder)
+        return served
 
     def _found(self, operation: str, model: str) -> Served | None:
         asked = "chat" if operation == COUNT else operation

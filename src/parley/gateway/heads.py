@@ -11,6 +11,7 @@ from urllib.parse import quote
 from msgspec import Struct
 
 from parley.failure import Failure
+from parley.gateway.keyring import SHOWN
 from parley.ports import Headers
 from parley.settings import Provider, Target
 
@@ -18,9 +19,7 @@ _HOP = {
     b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"proxy-connection",
     b"te", b"trailer", b"transfer-encoding", b"upgrade", b"content-length", b"content-encoding",
 }  # fmt: skip
-_CREDENTIALS = {
-    b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"mlp-api-key", b"dapr-api-token", b"cookie",
-}  # fmt: skip
+_CREDENTIALS = SHOWN | {b"cookie"}
 _NOT_UP: Final = frozenset(
     _HOP | _CREDENTIALS | {
         b"host", b"accept", b"accept-encoding", b"content-type", b"expect", b"origin", b"referer", b"forwarded", b"via",
@@ -189,6 +188,8 @@ def refusing(failure: Failure, status: int, attempts: int) -> bytes:
     lines = b""
     if status == 501 or (attempts and (failure.code.blame == "upstream" or status in _RETRIED)):
         lines = b"x-should-retry: false\r\n"
+    if failure.kind == "unauthorized":
+        lines += b"www-authenticate: Bearer\r\n"
     if failure.retry_after is not None:
         lines += b"retry-after: %d\r\n" % max(1, ceil(failure.retry_after))
     return lines

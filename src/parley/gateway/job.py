@@ -11,8 +11,9 @@ from msgspec.structs import replace
 
 from parley.failure import Failure, ParleyError
 from parley.gateway import heads
-from parley.gateway.admission import Asked, prefix_of, read_by, unknown_model
+from parley.gateway.admission import Asked, prefix_of, read_by
 from parley.gateway.answering import carrier_for, counted_by_us, error_event, needless, reply_to, sent_by, told
+from parley.gateway.keyring import Entry
 from parley.gateway.record import Outcome, Phase
 from parley.gateway.route import Route, Served
 from parley.plan import Course, GiveUp, Lane, Try
@@ -38,6 +39,8 @@ class Job:
     """
 
     model = ""
+    key: Entry | None = None
+    owner = ""
     lane: Lane | None = None
     course: Course | None = None
     relay: Relay | None = None
@@ -197,10 +200,7 @@ class Job:
         gateway, inlet = self.gateway, self.inlet
         read = self.asked = read_by(inlet, self.request)
         self.model = read.model
-        served = gateway.find(inlet.operation, read.model)
-        if served is None:
-            raise unknown_model(gateway.settings, inlet.operation, read.model)
-        self._served = served
+        served = self._served = gateway.served(inlet.operation, read.model, self.key)
         self.streams = read.streams and not inlet.counts
         if self.streams and gateway.metrics.streams >= gateway.settings.limits.streams:
             gateway.metrics.count("parley_shed_total", "concurrency")

@@ -6,6 +6,8 @@ Labels are bounded by the configuration and the tables of kinds, never by what a
 from parley.failure import Failure
 from parley.plan import Lane
 
+# Configurations, and files included by them, that were not taken. Has no labels and is always shown.
+REJECTED = "parley_config_rejected_total"
 LABELS: dict[str, tuple[str, ...]] = {
     "parley_requests_total": ("dialect", "outcome", "kind"),
     "parley_upstream_errors_total": ("provider", "kind", "phase"),

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from parley.failure import Failure, ParleyError
 from parley.gateway import heads
 from parley.operations import OPERATIONS
 from parley.plan import Lane
@@ -129,6 +130,9 @@ class Served:
         asked = instead or carried(provider, "chat" if inlet.counts else inlet.operation) or "chat"
         if not (instead or inlet.counts):
             asked = _in_own_form(provider, asked, inlet.wire.name)
+        if asked not in provider.paths:
+            # It was changed after this request had begun.
+            raise ParleyError(Failure("no_upstream", f"provider {provider.label} does not serve this any more"))
         way = passage(inlet.wire, registration, provider, target, asked, "chat" if inlet.counts else inlet.operation)
         counts = inlet.counts and way.verbatim and inlet.operation in provider.paths
         head = heads.lane_head(provider, target, lane.endpoint, lane.key, inlet.operation if counts else asked)

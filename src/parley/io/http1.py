@@ -178,7 +178,7 @@ class Connection:
         if sink is None or call is None:
             return
         if self._answered and not self._framed and exc is None:
-            sink.done()
+            _finished(sink)
         elif self._answered:
             detail = "reset" if exc else "incomplete_chunked"
             sink.failed(
@@ -256,7 +256,7 @@ class Connection:
         self._whole = True
         if not self._parser.should_keep_alive():
             self._discard()
-        sink.done()
+        _finished(sink)
 
     # Inside
 
@@ -299,7 +299,7 @@ class Connection:
             if self.sink is sink:
                 self.sink = self.call = None
                 self._whole = True
-                sink.done()
+                _finished(sink)
         except Exception as error:
             self._broken_callback(error)
         if self._whole:
@@ -331,8 +331,7 @@ class Connection:
 
     def _broken_callback(self, error: Exception) -> None:
         """A sink raised: that is our own fault, and must not pass for the provider's."""
-        logging.getLogger("parley").error("an answer could not be handled", exc_info=error.__context__ or error)
-        self.fail(Failure("internal", "the gateway failed to handle the provider's answer"))
+        self.fail(_unhandled(error.__context__ or error))
 
     def _headers_too_long(self, data: bytes) -> bool:
         """Whether the limit was passed inside the head (not by content that came with it)."""
@@ -368,6 +367,19 @@ class Connection:
         if self.transport is not None and not self.transport.is_closing():
             self.transport.abort()
         self.owner.gone(self)
+
+
+def _finished(sink: Sink) -> None:
+    """Tell the sink that its answer is whole. It is no longer ours then, so what it raises is told to it here."""
+    try:
+        sink.done()
+    except Exception as error:
+        sink.failed(_unhandled(error))
+
+
+def _unhandled(error: BaseException) -> Failure:
+    logging.getLogger("parley").error("an answer could not be handled", exc_info=error)
+    return Failure("internal", "the gateway failed to handle the provider's answer")
 
 
 def _bad_http(message: str) -> Failure:

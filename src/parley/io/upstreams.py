@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from parley.ports import Upstream
-from parley.settings import Settings
+from parley.settings import Provider, Settings
 
 
 def upstreams(
@@ -23,13 +23,55 @@ def upstreams(
     from parley.io.pool import Pool
 
     made: dict[str, Upstream] = {"echo": Echo(loop), "native": Pool(loop, Opener(loop), on_stale=on_stale)}
-    if any(provider.transport == "aiohttp" for provider in settings.providers.values()):
+    extend(made, settings, loop, write, patience)
+    return made
+
+
+def extend(
+    made: dict[str, Upstream],
+    settings: Settings,
+    loop: asyncio.AbstractEventLoop,
+    write: Callable[[bytes], None],
+    patience: float | None = None,
+) -> None:
+    """Make what these settings name and is not there yet."""
+    new = {provider.transport for provider in settings.providers.values()}.difference(made)
+    if "aiohttp" in new:
         from parley.io.library import LibraryUpstream
 
         made["aiohttp"] = LibraryUpstream(loop)
-    local = [provider for provider in settings.providers.values() if provider.transport == "local"]
-    if local:
+    if "bedrock" in new:
+        from parley.io.bedrock import BedrockUpstream, Chain
+
+        made["bedrock"] = BedrockUpstream(loop, made["native"], Chain(loop, write))
+    if "oauth" in new:
+        from parley.io.oauth import Tokens, TokenUpstream
+
+        made["oauth"] = TokenUpstream(loop, made["native"], Tokens(loop, write=write))
+    if "stops" in new:
+        from parley.io.stops import StopsUpstream
+
+        made["stops"] = StopsUpstream(made["native"])
+    if "grpc-infer" in new:
+        from parley.io.oip_grpc import GrpcInferUpstream
+
+        made["grpc-infer"] = GrpcInferUpstream(loop)
+    if "local" in new:
         from parley.io.local.upstream import PATIENCE, LocalUpstream
 
-        made["local"] = LocalUpstream(loop, local, made["native"], write, PATIENCE if patience is None else patience)
-    return made
+        engines = _local(settings)
+        made["local"] = LocalUpstream(loop, engines, made["native"], write, PATIENCE if patience is None else patience)
+
+
+def adopt(made: dict[str, Upstream], settings: Settings) -> None:
+    """Run the local engines that the settings name. What else there is stays: older requests may still need it."""
+    local = made.get("local")
+    if local is not None:
+        from parley.io.local.upstream import LocalUpstream
+
+        assert isinstance(local, LocalUpstream)
+        local.adopt(_local(settings))
+
+
+def _local(settings: Settings) -> list[Provider]:
+    return [provider for provider in settings.providers.values() if provider.transport == "local"]

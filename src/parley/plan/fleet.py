@@ -42,6 +42,7 @@ class Fleet:
         self._places: dict[str, Place] = {}
         self._pools: dict[tuple[str, str], tuple[Registration, Pool]] = {}
         self._gauges: dict[tuple[str, str], Gauge] = {}
+        self._current: Mapping[str, Provider] = {}
 
     def course(
         self,
@@ -58,12 +59,13 @@ class Fleet:
         return Course(self, registration, providers, now, rand, prefix)
 
     def place(self, provider: Provider) -> Place:
-        """The state of this provider, brought up to this value of it unless it is the one replaced last:
-        a request begun before a change of configuration goes on by what holds now."""
+        """The state of this provider, brought up to this value of it unless it is the one replaced last, or what
+        holds now was said: a request begun before a change of configuration goes on by what holds now."""
         place = self._places.get(provider.name)
         if place is None:
+            provider = self._current.get(provider.name, provider)
             place = self._places[provider.name] = Place(provider, self.policy)
-        elif place.provider is not provider and place.former is not provider:
+        elif place.provider is not provider and place.former is not provider and provider.name not in self._current:
             place.adopt(provider)
         return place
 
@@ -85,6 +87,7 @@ class Fleet:
         Endpoints and keys that stay keep their health, targets of ``registrations`` their load and pace; turns
         start anew. Requests under way end on the state they hold.
         """
+        self._current = providers
         self._places = {name: place for name, place in self._places.items() if name in providers}
         for name, place in self._places.items():
             if place.provider is not providers[name]:

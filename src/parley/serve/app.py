@@ -4,18 +4,22 @@ from urllib.parse import unquote
 
 import msgspec
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from parley import __version__
 from parley.failure import Failure, ParleyError
+from parley.gateway.admission import able
+from parley.gateway.keyring import forbidden_model
 from parley.operations import OPERATIONS
-from parley.serve import described, stateful
+from parley.serve import described, ollama, stateful
+from parley.serve.guard import Guard, key_of, owner_of
 from parley.serve.house import House
 from parley.serve.metrics import exposition
 from parley.wire import listing, load
-from parley.wire.inlets import below, dialect_of, model_prefixes
+from parley.wire.inlets import below, dialect_of, greeted, model_prefixes
 
 _JSON = "application/json"
 
@@ -34,9 +38,14 @@ def application(house: House) -> Starlette:
         routes.append(Route(f"{prefix}/models", pages.models, methods=["GET"]))
         routes.append(Route(f"{prefix}/models/{{model:path}}", pages.model, methods=["GET"]))
     if house.store is not None:
-        routes += stateful.routes(house, house.store)
-    routes += described.routes(house)
-    return Starlette(routes=routes, exception_handlers={404: pages.unknown, 405: pages.unknown})
+        routes += stateful.routes(house, house.store, owner_of)
+    routes += [*described.routes(house), *ollama.routes(house)]
+    if house.reload is not None:
+        from parley.serve import admin
+
+        routes += admin.routes(house, house.reload)
+    handlers = {404: pages.unknown, 405: pages.unknown}
+    return Starlette(routes=routes, exception_handlers=handlers, middleware=[Middleware(Guard, house=house)])
 
 
 class Pages:
@@ -47,7 +56,9 @@ class Pages:
         self._started = int(house.gateway.wall())
 
     async def front(self, request: Request) -> Response:
-        """A word for people who open the address."""
+        """A word for people who open the address, and the one that Ollama's clients look for."""
+        if greeted(request.headers.get("user-agent", "")):
+            return ollama.greeting()
         return PlainTextResponse(f"Parley {__version__} is running. POST /v1/chat/completions, GET /v1/models.\n")
 
     async def live(self, request: Request) -> Response:
@@ -69,13 +80,15 @@ class Pages:
     async def models(self, request: Request) -> Response:
         """Every name that can be asked for, in the shape of the caller's dialect."""
         try:
-            return self._json(request, listing.page(_dialect(request), self._listed(), request.query_params))
+            return self._json(request, listing.page(_dialect(request), self._listed(request), request.query_params))
         except ParleyError as error:
             return self._error(request, error.failure)
 
     async def model(self, request: Request) -> Response:
         """One of them; names may contain slashes, encoded or not."""
-        name = unquote(request.path_params["model"])
+        name, key = unquote(request.path_params["model"]), key_of(request)
+        if key is not None and not key.asks(name):
+            return self._error(request, forbidden_model(name).failure)
         if not self._known(name):
             return self._error(request, Failure("model_not_found", f"no model {name[:200]!r}", param="model"))
         return self._json(request, listing.one(_dialect(request), self._entry(name)))
@@ -117,10 +130,11 @@ class Pages:
         given = request.headers.get("x-request-id")
         return self._house.gateway.request_id(given.encode("latin-1") if given else None)
 
-    def _listed(self) -> tuple[listing.Listed, ...]:
+    def _listed(self, request: Request) -> tuple[listing.Listed, ...]:
+        key = key_of(request)
         registrations = self._house.gateway.settings.registrations
         names = dict.fromkeys((*(name for _, name in registrations), *self._house.gateway.settings.offered))
-        return tuple(self._entry(name) for name in names)
+        return tuple(self._entry(name) for name in names if key is None or key.holder.asks(name))
 
     def _known(self, name: str) -> bool:
         settings = self._house.gateway.settings
@@ -130,7 +144,13 @@ class Pages:
         settings = self._house.gateway.settings
         found = next(filter(None, (settings.find(operation, name) for operation in OPERATIONS)), None)
         owner = found.targets[0].provider.partition("#")[0] if found and found.targets else "parley"
-        return listing.Listed(id=name, created=self._started, owner=owner)
+        return listing.Listed(id=name, created=self._started, owner=owner, operations=self._served(name))
+
+    def _served(self, name: str) -> tuple[str, ...]:
+        """What a model can be asked for, of that which lists tell."""
+        settings = self._house.gateway.settings
+        found = ((operation, settings.find(operation, name)) for operation in ("chat", "embeddings"))
+        return tuple(each for each, model in found if model and able(model, settings.providers, each))
 
 
 def _response(request_id: str, body: bytes, status: int) -> Response:
@@ -138,4 +158,5 @@ def _response(request_id: str, body: bytes, status: int) -> Response:
 
 
 def _dialect(request: Request) -> str:
-    return dialect_of(str(request.scope["path"]).encode(), request.headers)
+    names = {*request.headers, "x-goog-api-key"} if "key" in request.query_params else request.headers
+    return dialect_of(str(request.scope["path"]).encode(), names)

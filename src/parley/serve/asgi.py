@@ -12,6 +12,7 @@ from parley.gateway.job import Job
 from parley.ports import Headers, Request
 from parley.serve import edge
 from parley.serve.edge import Refusal
+from parley.serve.exchange import source_of
 from parley.serve.house import House
 from parley.wire.inlets import Inlet
 
@@ -41,7 +42,7 @@ class Shell:
         if refusal is not None:
             await self._refuse(send, path, refusal)
         elif inlet is not None:
-            await self._hot(inlet, path, scope, receive, send)
+            await self._hot(inlet, path + b"?" + query if query else path, scope, receive, send)
         else:
             if self._other is None:
                 self._other = self._make_other()
@@ -73,22 +74,22 @@ class Shell:
         caller.answer(status, lines, body)
         await caller.pump(send)
 
-    async def _hot(self, inlet: Inlet, path: bytes, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _hot(self, inlet: Inlet, target: bytes, scope: Scope, receive: Receive, send: Send) -> None:
         house = self._house
         try:
             async with asyncio.timeout(house.limits.body_time):
-                body = await self._body(receive, self._limit(path))
+                body = await self._body(receive, self._limit(target.partition(b"?")[0]))
         except TimeoutError:
             body = edge.BODY_TIME
         if body is None:
             return
         if isinstance(body, Refusal):
-            await self._refuse(send, path, body)
+            await self._refuse(send, target.partition(b"?")[0], body)
             return
         headers: Headers = list(scope["headers"])
         given = next((value for name, value in headers if name == b"x-request-id"), None)
         caller = AsgiCaller()
-        request = Request(headers, body, house.gateway.request_id(given), path)
+        request = Request(headers, body, house.gateway.request_id(given), target, source_of(scope.get("client")))
         job = house.gateway.begin(inlet, request, caller)
         await self._answer(job, caller, receive, send)
 

@@ -16,7 +16,7 @@ import httptools
 from parley.ports import Headers
 from parley.serve import edge
 from parley.serve.edge import Refusal
-from parley.serve.exchange import CLOSE, STATUS, Exchange, Incoming
+from parley.serve.exchange import CLOSE, STATUS, Exchange, Incoming, source_of
 from parley.serve.house import SWEEP_SECONDS, House
 from parley.serve.known import Known
 from parley.serve.plain import Other, Plain
@@ -41,6 +41,7 @@ class CallerConnection:
         self.house = house
         self.state = state
         self.transport: Any = None
+        self.source = ""
         self._make_other = other
         self._other: Other | None = None
         self._parser: Any = httptools.HttpRequestParser(self)
@@ -71,6 +72,7 @@ class CallerConnection:
     def connection_made(self, transport: Any) -> None:
         """Count it; the first byte is due within the header time."""
         self.transport = transport
+        self.source = source_of(transport.get_extra_info("peername"))
         self.state.connections.add(self)
         self.house.watch(self)
         self._expect(edge.HEADER_TIME, self.house.header_time)
@@ -184,8 +186,7 @@ class CallerConnection:
         incoming: Incoming
         if inlet is not None and method == b"POST":
             exchange = incoming = Exchange(self, self._headers, inlet, self._noted.get(b"x-request-id"))
-            if inlet.placed:
-                exchange.target = url
+            exchange.target = url
         else:
             incoming = Plain(self, self._headers, url, method)
         incoming.old = version == "1.0"
@@ -261,6 +262,11 @@ class CallerConnection:
         else:
             self._refuse(owed)
 
+    def forget(self) -> None:
+        """No head is known any more."""
+        self._known = self._learns = None
+        self._lessons = LESSONS
+
     def date_lines(self) -> bytes:
         """The header lines that uvicorn renews every second."""
         dates = self.state.default_headers
@@ -315,8 +321,7 @@ class CallerConnection:
         exchange = self._running = Exchange(self, known.headers, known.inlet, known.given_id)
         exchange.parts.append(body)
         exchange.more_body = False
-        if known.inlet.placed:
-            exchange.target = known.url
+        exchange.target = known.url
         try:
             exchange.begin()
         except Exception as error:

@@ -17,6 +17,8 @@ MAX_HEADERS: Final = 100
 NOTED: Final = frozenset(
     {b"host", b"origin", b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"x-request-id"}
 )
+# A head with no other of the noted is worth remembering.
+REPEATED: Final = frozenset({b"host", b"origin", b"content-length", b"x-request-id"})
 _OFFER: Final = frozenset({b"upgrade", b"http2-settings", b"connection"})
 _HOST: Final = re.compile(rb"(\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9_][A-Za-z0-9_.-]{0,252})(?::\d{1,5})?")
 _ADDRESS: Final = re.compile(rb"\[.*\]|\d{1,3}(\.\d{1,3}){3}")

@@ -15,10 +15,16 @@ if TYPE_CHECKING:
     from parley.serve.connection import CallerConnection
 
 HALF_CLOSE_SECONDS: Final = 0.5
-STATUS: Final = {status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus}
-STATUS[529] = b"HTTP/1.1 529 Overloaded\r\n"
+_PHRASES: Final = {529: "Overloaded", **{status.value: status.phrase for status in HTTPStatus}}
+# Providers answer with statuses that are in no list (430, 498), and theirs is kept.
+STATUS: Final = {code: b"HTTP/1.1 %d %b\r\n" % (code, _PHRASES.get(code, "").encode()) for code in range(200, 600)}
 CLOSE: Final = b"connection: close\r\n"
 _END_AND_CLOSE: Final = b"\r\n" + CLOSE + b"\r\n"
+
+
+def source_of(peer: object) -> str:
+    """The address in what a socket says of its other end, "" where there is none."""
+    return str(peer[0]) if isinstance(peer, (tuple, list)) and peer else ""
 
 
 class Incoming:
@@ -76,7 +82,8 @@ class Exchange(Incoming):
         house = self.connection.house
         self.began = house.loop.time()
         gateway = house.gateway
-        request = Request(self.headers, self.body(), gateway.request_id(self.given_id), self.target)
+        request_id, source = gateway.request_id(self.given_id), self.connection.source
+        request = Request(self.headers, self.body(), request_id, self.target, source)
         job = gateway.begin(self.inlet, request, self)
         if not self.over:
             self.job = job

@@ -11,9 +11,11 @@ from parley.wire import Wire, load
 from parley.wire.inlets import Inlets, dialect_of
 
 if TYPE_CHECKING:
+    from parley.serve.reload import Reload
     from parley.store import Store
 
 SWEEP_SECONDS: Final = 0.25
+_LOST: Final = {"kind": "keys", "message": "the store has lost its keys: those known before hold until a restart"}
 
 
 class Watched(Protocol):
@@ -21,6 +23,9 @@ class Watched(Protocol):
 
     def overdue(self, now: float) -> None:
         """Act if the limit has passed."""
+
+    def forget(self) -> None:
+        """What was let in before may not be any more: check the next request in full."""
 
 
 class House:
@@ -40,11 +45,26 @@ class House:
         self.now = loop.time()
         self.watched: set[Watched] = set()
         self._timer: asyncio.TimerHandle | None = None
+        # Loads the configuration again; what it has to say of the last time.
+        self.reload: Reload | None = None
+        self.notices: list[dict[str, Any]] = []
+
+    def adopt(self) -> None:
+        """The gateway has other settings: they hold from the next request on."""
+        self.limits = limits = self.gateway.settings.limits
+        self.max_header, self.max_body, self.max_upload = limits.header, limits.body, limits.upload
+        self.header_time, self.body_time = limits.header_time, limits.body_time
+        self.door = Door(self.gateway.settings)
+        for connection in tuple(self.watched):
+            connection.forget()
+        if self.store is not None:
+            self.store.adopt(self.gateway.settings.retention)
 
     def problems(self) -> list[dict[str, Any]]:
         """What does not work although requests are served: kind, message, and where it is."""
         rejected = [{"kind": "config", **asdict(found)} for found in self.gateway.settings.rejected]
-        return rejected + (self.store.problems() if self.store is not None else [])
+        lost = [dict(_LOST)] if self.gateway.keyring.lost else []
+        return self.notices + rejected + lost + (self.store.problems() if self.store is not None else [])
 
     def watch(self, connection: Watched) -> None:
         """Look at it until ``unwatch``."""

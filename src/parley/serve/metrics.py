@@ -8,7 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from parley.gateway import Gateway
-from parley.gateway.metrics import LABELS
+from parley.gateway.metrics import LABELS, REJECTED
 
 
 def exposition(gateway: Gateway, lost: int = 0) -> tuple[bytes, str]:
@@ -41,8 +41,8 @@ class _Counts(Collector):
         for label, state in worst.items():
             breakers.add_metric([label], state)
         yield breakers
-        rejected = len(self._gateway.settings.rejected)
-        yield CounterMetricFamily("parley_config_rejected", "Parts of the configuration left out", value=rejected)
+        rejected = self._gateway.metrics.counts.get((REJECTED,), 0)
+        yield CounterMetricFamily("parley_config_rejected", "Configurations and files not taken", value=rejected)
         loaded = self._gateway.loaded
         yield GaugeMetricFamily("parley_config_loaded_timestamp_seconds", "When it was loaded", value=loaded)
         yield CounterMetricFamily("parley_store_dropped", "Writes that the store could not take", value=self._lost)

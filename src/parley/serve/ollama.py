@@ -17,8 +17,10 @@ from starlette.routing import Route
 
 from parley.failure import Failure, ParleyError
 from parley.gateway.admission import able
+from parley.gateway.keyring import forbidden_model
 from parley.jsontext import whole
 from parley.operations import OPERATIONS
+from parley.serve.guard import key_of
 from parley.serve.house import House
 from parley.settings import Engine, Registration
 from parley.wire import load
@@ -78,16 +80,18 @@ class _Pages:
 
     async def tags(self, request: Request) -> Response:
         """Every name that can be asked for."""
-        settings = self._house.gateway.settings
+        settings, key = self._house.gateway.settings, key_of(request)
         names = dict.fromkeys((*(name for _, name in settings.registrations), *settings.offered))
-        return self._answer(request, {"models": [self._tag(name) for name in names]})
+        shown = [name for name in names if key is None or key.holder.asks(name)]
+        return self._answer(request, {"models": [self._tag(name) for name in shown]})
 
     async def loaded(self, request: Request) -> Response:
         """The models of this machine that are in memory now."""
-        settings = self._house.gateway.settings
+        settings, key = self._house.gateway.settings, key_of(request)
         sizes = self._running()
         models = []
-        for name in dict.fromkeys(name for _, name in settings.registrations):
+        names = dict.fromkeys(name for _, name in settings.registrations)
+        for name in (name for name in names if key is None or key.holder.asks(name)):
             for engine in filter(sizes.__contains__, self._engines(name)):
                 ends = self._house.gateway.wall() + (engine.idle if engine.idle is not None else 100 * 365 * 86400)
                 more = {"expires_at": _time(ends), "size_vram": 0, "context_length": engine.context_size or 0}
@@ -103,6 +107,9 @@ class _Pages:
         name = asked.get("model") or asked.get("name")
         if not isinstance(name, str):
             return self._error(request, Failure("invalid_request", "model is required", param="model"))
+        key = key_of(request)
+        if key is not None and not key.asks(name):
+            return self._error(request, forbidden_model(name).failure)
         capabilities = self._capabilities(name)
         if not capabilities:
             return self._error(request, Failure("model_not_found", f"model {name[:200]!r} not found"))

@@ -28,6 +28,8 @@ from parley.io.upstreams import upstreams
 from parley.ports import Upstream
 from parley.serve.asgi import App, Shell
 from parley.serve.house import House
+from parley.serve.keywatch import KeyWatch
+from parley.serve.reload import Reload, Source
 from parley.settings import Settings
 from parley.store import Store
 
@@ -37,25 +39,36 @@ YOUNG_OBJECTS = 50_000
 STDERR = 2
 
 
-def serve(settings: Settings, *, ready: Callable[[], None]) -> int:
-    """Serve until SIGTERM (exit code 0) or SIGINT (130). ``ready`` is called once the sockets listen.
-    Raises OSError where an address cannot be had."""
+def serve(settings: Settings, *, ready: Callable[[], None], again: Source | None = None) -> int:
+    """Serve until SIGTERM (exit code 0) or SIGINT (130). ``ready`` is called once the sockets listen; ``again`` reads
+    the configuration once more. Raises OSError where an address cannot be had."""
     sockets = [bind(address) for address in settings.listen]
     keep_large_blocks()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_serve(settings, sockets, ready))
+        return runner.run(_serve(settings, sockets, ready, again))
 
 
-async def _serve(settings: Settings, sockets: list[socket.socket], ready: Callable[[], None]) -> int:
+async def _serve(
+    settings: Settings, sockets: list[socket.socket], ready: Callable[[], None], again: Source | None
+) -> int:
     loop = asyncio.get_running_loop()
     log = LineLog(loop, STDERR)
-    gateway = gateway_for(settings, loop, log.write)
+    transports: dict[str, Upstream] = {}
+    gateway = gateway_for(settings, loop, log.write, transports=transports)
     store = gateway.memory = Store(settings.store, loop, retention=settings.retention, write=log.write)
     if settings.store or store.exists:
         store.wake()
+    gateway.keyring.configure(settings)
+    keys = KeyWatch(gateway.keyring, store, loop)
+    await keys.first()
+    if gateway.keyring.closed:
+        log.write(b'{"event":"keys.required"}')
     house = House(gateway, loop, store)
+    if again is not None:
+        house.reload = Reload(house, transports, again, log.write)
     server = Server(house, log, ready)
     await server.serve(sockets)
+    keys.close()
     await store.close()
     for upstream in gateway.upstreams.values():
         upstream.close()
@@ -68,11 +81,13 @@ def gateway_for(
     loop: asyncio.AbstractEventLoop,
     write: Callable[[bytes], None],
     patience: float | None = None,
+    transports: dict[str, Upstream] | None = None,
 ) -> Gateway:
-    """A gateway on this loop with every upstream transport that the settings name. ``patience``: see upstreams."""
+    """A gateway on this loop with every upstream transport that the settings name, put into ``transports``.
+    ``patience``: see upstreams."""
     from parley.io.clock import LoopClock
 
-    transports: dict[str, Upstream] = {}
+    transports = {} if transports is None else transports
     gateway = Gateway(settings, transports, LoopClock(loop), rand=random.random, wall=time.time, write=write)
     transports.update(upstreams(settings, loop, gateway.stale, write, patience))
     return gateway
@@ -88,6 +103,7 @@ class Server(uvicorn.Server):
         self._ready = ready
         self.stopped_by: int | None = None
         self._quiet = asyncio.Event()
+        self._watch: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, then put everything made so far out of the garbage collector's sight."""
@@ -97,24 +113,33 @@ class Server(uvicorn.Server):
         # Requests leave no cycles behind; a young generation as large as all of them at once is looked at rarely.
         gc.set_threshold(YOUNG_OBJECTS, 20, 50)
         self._ready()
+        if self._house.reload is not None:
+            self._watch = asyncio.create_task(self._house.reload.watch())
 
     async def main_loop(self) -> None:
         """Serve, then drain while the sockets still answer."""
         await super().main_loop()
+        if self._watch is not None:
+            self._watch.cancel()
         if not self.force_exit:
             await self._drain()
+        if self._watch is not None:
+            await asyncio.wait([self._watch])
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """SIGTERM and SIGINT end the server; a second SIGINT ends it at once."""
+        """SIGTERM and SIGINT end the server; a second SIGINT ends it at once. SIGHUP loads the configuration again."""
         loop = asyncio.get_running_loop()
         caught = (signal.SIGINT, signal.SIGTERM)
         for number in caught:
             loop.add_signal_handler(number, self._stop, number)
+        reload = self._house.reload
+        if reload is not None:
+            loop.add_signal_handler(signal.SIGHUP, reload.ask, "SIGHUP")
         try:
             yield
         finally:
-            for number in caught:
+            for number in (*caught, signal.SIGHUP):
                 loop.remove_signal_handler(number)
 
     def _stop(self, number: int) -> None:

@@ -5,6 +5,7 @@ words, never a statement's values.
 """
 
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +20,7 @@ from parley.store.steps import STEPS, applied, migrate
 from parley.store.worker import Away
 
 _WRITES = "parley_writes"
+_PAUSE_SECONDS = 0.005
 
 
 class SqliteLink:
@@ -133,7 +135,19 @@ def _prepare(raw: Any, busy: float) -> None:
         "foreign_keys = ON",
         "secure_delete = ON",
     ):
-        raw.execute(f"PRAGMA {pragma}")
+        _patiently(raw, f"PRAGMA {pragma}", time.monotonic() + busy)
+
+
+def _patiently(raw: Any, statement: str, until: float) -> None:
+    """SQLite itself does not wait where two programs change the journal of a new file at once."""
+    while True:
+        try:
+            raw.execute(statement)
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+                raise
+        time.sleep(_PAUSE_SECONDS)
 
 
 def _begin(connection: Connection) -> None:

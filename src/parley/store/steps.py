@@ -5,6 +5,7 @@ Tables are written as SQLAlchemy's, so that another database makes them in its o
 """
 
 from collections.abc import Callable, Sequence
+from secrets import randbits
 from typing import NamedTuple
 
 from sqlalchemy import (
@@ -102,7 +103,39 @@ def _responses(tables: MetaData) -> None:
     )
 
 
-STEPS: tuple[Step, ...] = (Step(1, "responses and conversations", _responses_and_conversations),)
+def _keys(connection: Connection) -> None:
+    tables = MetaData()
+    Table(
+        "keys",
+        tables,
+        Column("id", Text, primary_key=True),
+        Column("name", Text, nullable=False, index=True),
+        Column("kind", Text, nullable=False),
+        *(Column(name, LargeBinary, nullable=False) for name in ("models", "dialects", "sources", "tags", "limits")),
+        Column("expires", Float),
+        Column("created", Float, nullable=False),
+        Column("revoked", Float),
+        Column("used", Float),
+    )
+    Table(
+        "key_digests",
+        tables,
+        Column("digest", LargeBinary, primary_key=True),
+        Column("id", Text, nullable=False, index=True),
+        Column("ends", Float),
+        ForeignKeyConstraint(["id"], ["keys.id"], ondelete="CASCADE"),
+    )
+    Table("key_version", tables, Column("number", BigInteger, nullable=False))
+    tables.create_all(connection)
+    # Another file shall not look like a version that is known.
+    first = {"number": randbits(40)}
+    connection.execute(text("INSERT INTO key_version (number) VALUES (:number)"), first)
+
+
+STEPS: tuple[Step, ...] = (
+    Step(1, "responses and conversations", _responses_and_conversations),
+    Step(2, "keys", _keys),
+)
 
 
 def migrate(connection: Connection, steps: Sequence[Step] = STEPS) -> None:

@@ -49,6 +49,10 @@ class Store:
         self._worker = Worker(self._open, self._post, write, self._chore, now)
         self.backgrounds = Backgrounds(self.change_then, loop.call_later, wall)
 
+    def adopt(self, retention: float | None) -> None:
+        """Keep for so many seconds from now on."""
+        self._retention = retention
+
     # The Memory port
 
     def recall(
@@ -85,6 +89,10 @@ class Store:
     async def change(self, work: Work[T]) -> T:
         """Write; it is on disk when this returns. Raises as ``ask``."""
         return await self._done(work, writes=True)
+
+    def ask_then(self, work: Work[Any], then: Callable[[Any], None]) -> None:
+        """Read; ``then`` hears the result or a Failure."""
+        self._worker.put(Task(work, then))
 
     def change_then(self, work: Work[Any], then: Callable[[Any], None]) -> None:
         """Write; ``then`` hears the result or a Failure."""
@@ -126,8 +134,8 @@ class Store:
 
     @property
     def exists(self) -> bool:
-        """Whether there is a file already; it may hold what is too old to be kept."""
-        return self.path is not None and self.path.exists()
+        """Whether there is a file that holds something already; an empty one, a device or a folder is no store."""
+        return self.path is not None and self.path.is_file() and self.path.stat().st_size > 0
 
     def problems(self) -> list[dict[str, Any]]:
         """What /readyz reports: nothing, or one problem of kind "store"."""
