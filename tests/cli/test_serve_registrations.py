@@ -62,7 +62,7 @@ def test_the_samples_of_the_proposal_answer(samples: Path, from_sources: Start) 
     assert status == 200, chat
     assert chat["object"] == "chat.completion"
     assert chat["usage"]["completion_tokens"] == 4
-    wanted = {"model": "gpt-3.5-turbo", "prompt": "hello", "max_tokens": 3}
+    wanted = {"model": "gpt-3.5-turbo", "prompt": "<|assistant|>", "max_tokens": 3}
     status, text = ask(gateway, "/v1/completions", wanted)
     assert status == 200, text
     assert text["object"] == "text_completion"
