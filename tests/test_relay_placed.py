@@ -77,7 +77,7 @@ def test_losses_are_told_in_the_callers_paths() -> None:
         "safetySettings",
         "cachedContent",
         "generationConfig.speechConfig",
-        "top_k",
+        "generationConfig.topK",
     }
 
 

@@ -1,6 +1,6 @@
 """What goes to the target for a job, and what carries its answer back."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from parley import jsontext
@@ -135,8 +135,13 @@ def reply_to(job: "Job", name: str) -> Reply:
         include_usage=job.message.include_usage or (way.verbatim and _asked_for_usage(job)),
         wire=way.outlet.name,
         asked=job.request.body,
-        elapsed=lambda: int((job.gateway.now() - job.started) * 1e9),
+        elapsed=_stopwatch(job.gateway.now, job.started),
     )
+
+
+def _stopwatch(now: Callable[[], float], started: float) -> Callable[[], int]:
+    """Nanoseconds since then. Made apart from the job, which must not come to hold itself."""
+    return lambda: int((now() - started) * 1e9)
 
 
 def _asked_for_usage(job: "Job") -> bool:

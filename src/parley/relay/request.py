@@ -1,12 +1,13 @@
 """How a request goes to its target: verbatim or rebuilt, with the registration's and the vendor's edits."""
 
 from collections.abc import Mapping, Set
+from functools import cache
 from typing import Any, Final
 
 from msgspec import Raw, Struct
 from msgspec.structs import fields, replace
 
-from parley import extensions, jsontext
+from parley import extensions, ir, jsontext
 from parley.extensions import ALIAS
 from parley.failure import ParleyError, invalid
 from parley.ir import ChatRequest
@@ -237,6 +238,12 @@ def _named(
     return named, rest
 
 
+@cache
+def _absent(form: str) -> Mapping[str, Any]:
+    """What the fields of the canonical form of that name are where nobody says anything."""
+    return {field.name: field.default for field in fields(getattr(ir, form))}
+
+
 def _chat_names() -> frozenset[str]:
     """The names that the configuration's own wire knows."""
     return load(PARAMETERS).known
@@ -354,7 +361,7 @@ def _rebuilt(way: Passage, body: bytes, streams: bool) -> Outgoing:
         sent["stream"] = True
     request = way.inlet.decode_request(sent)
     if way.fields or way.forced:
-        absent = {field.name: field.default for field in fields(request)}
+        absent = _absent(type(request).__name__)
         silent = {name: value for name, value in way.fields.items() if getattr(request, name) == absent[name]}
         request = replace(request, **{**silent, **way.forced})
     meant = {name: extended[name] for name in _MEANT if name in extended and hasattr(request, name)}

@@ -111,6 +111,12 @@ class MessageDraft(Draft):
         own = {"id": self.id, "type": "message", "status": status, "role": "assistant", "content": content}
         return {**own, **self.frame, **own}
 
+    def done(self, status: str) -> bytes:
+        """The event that closes it. Its parts hold it, so it lets go of them."""
+        out = super().done(status)
+        self.parts = []
+        return out
+
     def is_open(self) -> bool:
         """Whether a part of it still grows."""
         return any(not part.stopped for part in self.parts)

@@ -1,0 +1,60 @@
+"""What a request used is free when it ends: nothing of it waits for the garbage collector."""
+
+import gc
+from typing import Any
+
+import pytest
+
+from gateway.parts import CHAT, MESSAGES, STOP, WORD, Stage
+from parley.gateway.job import Job
+
+ANTHROPIC = (
+    b'{"id":"msg_1","type":"message","role":"assistant","model":"c-1","content":[{"type":"text","text":"Hello."}],'
+    b'"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":3,"output_tokens":2}}'
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "members"),
+    [
+        (CHAT, {}),
+        (CHAT, {"stream": True}),
+        (MESSAGES, {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 5}),
+        (MESSAGES, {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 5, "stream": True}),
+        (b"/v1/responses", {"input": "hi"}),
+        (b"/v1/responses", {"input": "hi", "stream": True}),
+        (b"/api/chat", {"messages": [{"role": "user", "content": "hi"}], "stream": False}),
+        (b"/api/chat", {"messages": [{"role": "user", "content": "hi"}]}),
+        (b"/v1/completions", {"prompt": "hi"}),
+    ],
+)
+@pytest.mark.parametrize("model", ["one", "claude"])
+def test_a_request_leaves_no_cycle(path: bytes, members: dict[str, Any], model: str) -> None:
+    stage = Stage()
+    # The first one imports and remembers.
+    answered(stage, path, members, model)
+    gc.collect()
+    gc.disable()
+    try:
+        answered(stage, path, members, model)
+        assert [found for found in gc.get_objects() if isinstance(found, Job)] == []
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        assert {type(found) for found in gc.garbage if type(found).__module__.startswith("parley")} == set()
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+
+
+def answered(stage: Stage, path: bytes, members: dict[str, Any], model: str) -> None:
+    """One request and its answer, of which nothing is kept."""
+    _, ear = stage.ask(model, path, **members)
+    if model == "claude":
+        stage.sent[0].whole(ANTHROPIC)
+    elif members.get("stream", path == b"/api/chat"):
+        stage.sent[0].stream(WORD, STOP, b"data: [DONE]\n\n")
+    else:
+        stage.sent[0].whole()
+    assert ear.status == 200
+    stage.sent.clear()
