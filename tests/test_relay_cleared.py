@@ -10,7 +10,7 @@ from parley.wire.signature import FILLER, foreign
 from relay_parts import ANTHROPIC, out, refused, sent, way
 
 GEMINI, RESPONSES = "gemini", "openai_responses"
-SIGNED = Quirks(options={"signed_thinking": True})
+SIGNED = Quirks(options={"own_thinking": True})
 OWN = b'{"type":"thinking","thinking":"a","signature":"EqQB+/=="}'
 CALL = b'{"type":"tool_use","id":"t1","name":"f","input":{"x":1.50e1}}'
 HEAD = b'{"max_tokens":9,"model":"real-1","y":1.0e2,"messages":[{"role":"user","content":"hi \\u0041"}'

@@ -27,6 +27,7 @@ OPTIONS = {
         "version": {"2023-06-01", "2026-10-21"},
         "system_role": {True, False},
         "max_tokens": None,
+        "own_thinking": {True, False},
         "signed_thinking": {True, False},
     },
     "bedrock": {"max_tokens": None},

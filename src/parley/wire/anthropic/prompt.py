@@ -58,7 +58,7 @@ def encode_request(request: ChatRequest, options: Mapping[str, Any]) -> Encoded:
 
     Options: ``max_tokens`` where the caller gave none (4096), ``version`` pins the API version,
     ``system_role`` the model takes role ``system`` after the first turn, ``signed_thinking`` an empty
-    signature is refused, so such thinking is left out.
+    signature is refused, so such thinking is left out, ``own_thinking`` also of requests that else pass as they came.
     Raises ``invalid_request`` for n > 1, for sound, video, file ids and content of another wire's own, and for a
     conversation without content.
     """
@@ -90,7 +90,7 @@ def cleared(body: bytes, members: dict[str, Raw], options: Mapping[str, Any]) ->
     """``messages`` without thoughts that this provider did not sign; see ``Wire.cleared``."""
     if _UNSIGNED.search(body) is None:
         return None
-    signed = bool(options.get("signed_thinking"))
+    signed = bool(options.get("own_thinking"))
 
     def foreign(block: Mapping[str, Any]) -> bool:
         signature = block.get("signature")
