@@ -8,11 +8,14 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from parley.failure import Failure, ParleyError
+from parley.gateway.accounting import ended
 from parley.gateway.admission import able, unknown_model
+from parley.gateway.delivery import Delivery
+from parley.gateway.ended import Ended, Gate, Observer, Outcome, Phase, Tariffs
 from parley.gateway.job import Job
 from parley.gateway.keyring import Entry, Keyring, forbidden_model
 from parley.gateway.metrics import REJECTED, Metrics
-from parley.gateway.record import Outcome, Phase, line, refused_line
+from parley.gateway.record import line, refused_line
 from parley.gateway.responses import ResponsesJob
 from parley.gateway.route import Served
 from parley.plan import Fleet
@@ -51,8 +54,12 @@ class Gateway:
         self.metrics = Metrics()
         self.keyring = Keyring(wall)
         self.fleet = Fleet()
-        self.jobs: set[Job] = set()
+        self.jobs: set[Delivery] = set()
         self.memory: Memory | None = None
+        # Nobody pays for those that are not there.
+        self.gate: Gate | None = None
+        self.tariffs: Tariffs | None = None
+        self.observers: tuple[Observer, ...] = ()
         self.when_idle: Callable[[], None] | None = None
         self._write = write
         self._served: dict[str, dict[str, Served]] = {}
@@ -139,7 +146,7 @@ class Gateway:
         served = remembered[model] = Served(usable, self.upstreams)
         return served
 
-    def ended(self, job: Job, outcome: Outcome, kind: str, phase: Phase) -> None:
+    def ended(self, job: Delivery, outcome: Outcome, kind: str, phase: Phase) -> None:
         """Every job ends here, once."""
         self.jobs.discard(job)
         if self.when_idle is not None and not self.jobs:
@@ -149,6 +156,14 @@ class Gateway:
             self.metrics.count("parley_client_aborts_total", phase)
         if self.settings.log_requests:
             self._write(line(job, outcome, kind, phase))
+        if self.gate is not None or self.observers:
+            self._tell(job, ended(job, outcome, kind, phase))
+
+    def _tell(self, job: Delivery, facts: Ended) -> None:
+        if self.gate is not None and job.ticket is not None:
+            self.gate.leave(job, facts)
+        for observer in self.observers:
+            observer.ended(job, facts)
 
     def turned_away(self, dialect: str, request_id: str, reason: str, status: int) -> None:
         """A request for a hot path that was refused at the door never becomes a job; it has its line all the same."""

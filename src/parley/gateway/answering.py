@@ -25,6 +25,7 @@ from parley.tokens import estimate, words
 from parley.wire import Reply, unspoken
 
 if TYPE_CHECKING:
+    from parley.gateway.delivery import Delivery
     from parley.gateway.job import Job
 
 
@@ -83,13 +84,13 @@ def _check(job: "Job") -> None:
         checked(inlet.operation, job.request.body)
 
 
-def error_event(job: "Job", failure: Failure) -> bytes:
+def error_event(job: "Delivery", failure: Failure) -> bytes:
     """The event that ends a stream which broke."""
     said = b"" if job.relay is None else job.relay.fail(failure)
     return said or job.inlet.wire.stream_encoder(job.reply()).fail(failure)
 
 
-def needless(job: "Job") -> bytes | None:
+def needless(job: "Delivery") -> bytes | None:
     """The answer to a request that asks nothing of a model, for a provider that would not know what it means."""
     unasked = job.inlet.wire.unasked
     answer = None if unasked is None else unasked(job.asked.members, job.reply())
@@ -99,9 +100,11 @@ def needless(job: "Job") -> bytes | None:
     return answer
 
 
-def told(job: "Job") -> bytes:
+def told(job: "Delivery") -> bytes:
     """The header lines in which every inference answer speaks of itself."""
     lines = heads.identified(job.request.id)
+    if job.ticket is not None:
+        lines += job.ticket.lines
     if job.course is None:
         return lines
     if job.route is None:
@@ -123,7 +126,7 @@ def counted_by_us(job: "Job", route: Route) -> tuple[bytes, bytes]:
     return head, count(jsontext.whole(job.request.body), words if exact else estimate)
 
 
-def reply_to(job: "Job", name: str) -> Reply:
+def reply_to(job: "Delivery", name: str) -> Reply:
     """For a job whose route is known; ``name`` is for an answer without an id of its own."""
     route = job.route
     assert route is not None
@@ -144,7 +147,7 @@ def _stopwatch(now: Callable[[], float], started: float) -> Callable[[], int]:
     return lambda: int((now() - started) * 1e9)
 
 
-def _asked_for_usage(job: "Job") -> bool:
+def _asked_for_usage(job: "Delivery") -> bool:
     """For a verbatim request whose answer must be rebuilt after all: its body has not been decoded before."""
     wire = job.inlet.wire
     if wire.decode_request is unspoken:

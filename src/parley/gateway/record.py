@@ -1,19 +1,16 @@
 """The one terminal line of a request, as a value and as JSON text. Source: fault contract rule 5."""
 
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 from msgspec import Struct
 
+from parley.gateway.accounting import asked_tokens, made_tokens
+from parley.gateway.ended import Outcome, Phase
 from parley.gateway.route import Route
 
 if TYPE_CHECKING:
-    from parley.gateway.job import Job
-
-Phase: TypeAlias = Literal["pre", "mid", "done"]
-Outcome: TypeAlias = Literal["ok", "error", "client_abort"]
-# Where no provider counted: about four bytes of text to a token.
-_BYTES_PER_TOKEN: Final = 4
+    from parley.gateway.delivery import Delivery
 
 
 class Record(Struct, frozen=True, gc=False):
@@ -41,7 +38,7 @@ _NUMBERS: Final = tuple(str(number) for number in range(1000))
 _THOUSANDTHS: Final = tuple(f"{number:03}" for number in range(1000))
 
 
-def line(job: "Job", outcome: Outcome, kind: str, phase: Phase) -> bytes:
+def line(job: "Delivery", outcome: Outcome, kind: str, phase: Phase) -> bytes:
     """The line of a job that has just ended."""
     if outcome == "ok" and job.route is not None and job.course is not None:
         return _succeeded(job, job.route, job.course.attempts).encode()
@@ -60,8 +57,8 @@ def line(job: "Job", outcome: Outcome, kind: str, phase: Phase) -> bytes:
         job.status,
         int((job.gateway.now() - job.started) * 1e6) / 1000,
         None if first is None else int(first * 1e6) / 1000,
-        usage.input if usage is not None else _asked(job),
-        usage.output if usage is not None else _guessed(job),
+        usage.input if usage is not None else asked_tokens(job),
+        usage.output if usage is not None else made_tokens(job),
         "estimated" if usage is None or usage.estimated else "exact",
     )
     return _encode(made)
@@ -76,7 +73,7 @@ def refused_line(dialect: str, request_id: str, reason: str, status: int) -> byt
     )
 
 
-def _succeeded(job: "Job", route: Route, attempts: int) -> str:
+def _succeeded(job: "Delivery", route: Route, attempts: int) -> str:
     """The same text for the usual end, put together at half the cost."""
     name, usage, first = job.request.id, None if job.relay is None else job.relay.usage, job.first_byte
     if '"' in name or "\\" in name:
@@ -87,7 +84,7 @@ def _succeeded(job: "Job", route: Route, attempts: int) -> str:
     took = int((job.last_sent - job.started) * 1e6)
     ttfb = "null" if first is None else _milliseconds(int(first * 1e6))
     if usage is None:
-        tokens, made, sure = _asked(job), _guessed(job), "estimated"
+        tokens, made, sure = asked_tokens(job), made_tokens(job), "estimated"
     else:
         tokens, made, sure = usage.input, usage.output, "estimated" if usage.estimated else "exact"
     return (
@@ -96,21 +93,6 @@ def _succeeded(job: "Job", route: Route, attempts: int) -> str:
         f'"out_tok":{_number(made)},'
         f'"usage":"{sure}"}}'
     )
-
-
-def _asked(job: "Job") -> int:
-    """Tokens of a request that nobody counted; none for files and the like."""
-    return 0 if job.inlet.form else len(job.request.body) // _BYTES_PER_TOKEN
-
-
-def _guessed(job: "Job") -> int:
-    """Tokens of an answer that nobody counted: the pieces of a stream, else what its bytes would make; none for what
-    is no text."""
-    if not job.inlet.texts:
-        return 0
-    if job.committed:
-        return job.relay.pieces if job.relay is not None else 0
-    return job.bytes_out // _BYTES_PER_TOKEN
 
 
 def _milliseconds(microseconds: int) -> str:

@@ -141,7 +141,7 @@ class ResponsesJob(Job):
     def _recall(self) -> None:
         memory = self.gateway.memory
         if not (self._previous or self._conversation):
-            self._step(None, self.gateway.now())
+            self._begin()
         elif memory is None:
             self._remembered(_NO_MEMORY)
         else:
@@ -154,7 +154,7 @@ class ResponsesJob(Job):
             self._unknown = found
         else:
             self._recalled = found
-        self._step(None, self.gateway.now())
+        self._begin()
 
     def outgoing(self, route: Route) -> Outgoing:
         """The request, with what came before it unless the provider knows that by itself."""
