@@ -1,5 +1,5 @@
 # Everything starts here. Only make and Python 3.11 are needed; the rest is set up on first use.
-.PHONY: serve test fuzz bench check spec spec-diff tables lock clean
+.PHONY: serve test fuzz bench check spec spec-diff tables image lock clean
 
 # make serve ARGS="parley.yaml --listen 127.0.0.1:8080"
 # The data path is compiled where a C compiler and Python's headers are; PARLEY_COMPILE=0 goes without, 1 insists.
@@ -48,6 +48,10 @@ spec-diff:
 tables:
 	@scripts/install --dev
 	@GRID_WRITE=1 .venv/bin/python -m pytest tests/grid/test_grid.py tests/grid/test_losses.py
+
+# The container, with buildah. IMAGE_BASE=... builds on another image.
+image:
+	@buildah bud --file deploy/Containerfile --tag parley $(if $(IMAGE_BASE),--build-arg BASE=$(IMAGE_BASE)) $(ARGS) .
 
 # Exact versions and hashes of every package: requirements/*.txt
 lock:
