@@ -1,5 +1,5 @@
 # Everything starts here. Only make and Python 3.11 are needed; the rest is set up on first use.
-.PHONY: serve test fuzz bench check spec spec-diff tables image lock clean
+.PHONY: serve test batch-lines fuzz messages bench check spec spec-diff tables image lock clean
 
 # make serve ARGS="parley.yaml --listen 127.0.0.1:8080"
 # The data path is compiled where a C compiler and Python's headers are; PARLEY_COMPILE=0 goes without, 1 insists.
@@ -14,15 +14,30 @@ test:
 	@scripts/system-packages test
 	@scripts/test $(ARGS)
 
+# make batch-lines      a batch of a million lines is checked and begun in bounded memory (a minute)
+# make batch-lines LINES=5000000
+batch-lines:
+	@scripts/install --dev
+	@PARLEY_LINES=$(or $(LINES),1000000) scripts/test tests/real/test_large_batches.py -k many
+
 # make fuzz             many requests made up from the served document, other ones each time (some minutes)
 # make fuzz MANY=5000 ARGS="-k createResponse"
 fuzz:
 	@scripts/install --dev
 	@PARLEY_FUZZ=$(or $(MANY),500) scripts/test tests/api/test_schemathesis.py $(ARGS)
 
+# make messages         kill -9 of gateway and broker in the middle of 10,000 messages, at every broker (some minutes)
+# make messages MANY=1000
+messages:
+	@scripts/install --dev
+	@scripts/system-packages test
+	@PARLEY_MESSAGES=$(or $(MANY),10000) scripts/test tests/real/test_messaging.py -k killed $(ARGS)
+
 # make bench            everything, three rounds (some minutes)
 # make bench BENCH=short  nginx and Parley only, a few seconds each
 # make bench BENCH=pairs  a streamed chat from every dialect to every provider's wire, beside nginx (some minutes)
+# make bench BENCH=caila  Caila's envelopes beside the same calls without one (a minute)
+# make bench BENCH=dapr  a conversation over gRPC beside a bare server of the same library
 # make bench WRITE=1    also writes docs/benchmarks.md; of the pairs, their section of it
 bench:
 	@scripts/system-packages bench
@@ -44,10 +59,10 @@ spec-diff:
 	@scripts/install --dev
 	@.venv/bin/python -m spec diff
 
-# What crosses between dialects and providers, measured anew: docs/compatibility.md, docs/losses.md
+# What crosses between dialects and providers, measured anew: docs/compatibility.md, docs/losses.md, docs/capabilities.md
 tables:
 	@scripts/install --dev
-	@GRID_WRITE=1 .venv/bin/python -m pytest tests/grid/test_grid.py tests/grid/test_losses.py
+	@GRID_WRITE=1 .venv/bin/python -m pytest tests/grid/test_grid.py tests/grid/test_losses.py tests/test_capabilities.py
 
 # The container, with buildah. IMAGE_BASE=... builds on another image.
 image:

@@ -1,6 +1,7 @@
 """Canned streamed answers, one for each wire of a provider: so many words, then the end. Facts: the wires' contracts.
 
 An opening, words and a closing: what a server says before its first word and after its last goes out in one write each.
+What differs from event to event at such servers (counts, times, padding, ids of tokens) differs here too.
 """
 
 import json
@@ -125,18 +126,21 @@ def gemini(words: int) -> Pieces:
         named = {"modelVersion": "model-a", "responseId": "resp-1"}
         return sse({"candidates": [candidate], "usageMetadata": {"promptTokenCount": INPUT, **counts}, **named})
 
-    last = {"candidatesTokenCount": words, "totalTokenCount": INPUT + words}
-    return b"", [event(WORD, {"totalTokenCount": INPUT})] * words, event("", last, finishReason="STOP")
+    def counts(made: int) -> dict[str, int]:
+        return {"candidatesTokenCount": made, "totalTokenCount": INPUT + made}
+
+    every = [event(WORD, counts(made)) for made in range(1, words + 1)]
+    return b"", every, event("", counts(words), finishReason="STOP")
 
 
 def ollama(words: int) -> Pieces:
-    def line(text: str, **more: Any) -> bytes:
-        message = {"role": "assistant", "content": text}
-        return dump({"model": "model-a", "created_at": "2026-01-01T00:00:00.123Z", "message": message, **more}) + b"\n"
+    def line(number: int, text: str, **more: Any) -> bytes:
+        message, time = {"role": "assistant", "content": text}, f"2026-01-01T00:00:00.{number:09}Z"
+        return dump({"model": "model-a", "created_at": time, "message": message, **more}) + b"\n"
 
     times = {"total_duration": 5, "load_duration": 1, "prompt_eval_duration": 1, "eval_duration": 3}
-    closing = line("", done=True, done_reason="stop", **times, prompt_eval_count=INPUT, eval_count=words)
-    return b"", [line(WORD, done=False)] * words, closing
+    closing = line(words, "", done=True, done_reason="stop", **times, prompt_eval_count=INPUT, eval_count=words)
+    return b"", [line(number, WORD, done=False) for number in range(words)], closing
 
 
 def cohere(words: int) -> Pieces:
@@ -166,8 +170,12 @@ def bedrock(words: int) -> Pieces:
     usage = {"inputTokens": INPUT, "outputTokens": words, "totalTokens": INPUT + words}
     closing = frame("contentBlockStop", {"contentBlockIndex": 0}) + frame("messageStop", {"stopReason": "end_turn"})
     closing += frame("metadata", {"usage": usage, "metrics": {"latencyMs": 3}})
-    word = frame("contentBlockDelta", {"delta": {"text": WORD}, "contentBlockIndex": 0})
-    return frame("messageStart", {"role": "assistant"}), [word] * words, closing
+
+    def word(number: int) -> bytes:
+        padding = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJ"[: 4 + number % 32]
+        return frame("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": WORD}, "p": padding})
+
+    return frame("messageStart", {"role": "assistant"}), [word(number) for number in range(words)], closing
 
 
 def tgi(words: int) -> Pieces:

@@ -73,6 +73,21 @@ def parley_config(port: int, upstream: int, folder: Path, models: int = 1) -> st
     return "\n".join(lines) + "\n"
 
 
+def guarded_config(port: int, upstream: int, folder: Path) -> str:
+    """The same for a platform team: keys, every kind of limit, a budget, prices, one row a request in the store."""
+    return (
+        parley_config(port, upstream, folder)
+        + f"""
+store: sqlite:///{folder}/store.db
+auth: {{required: true, admin_key: bench}}
+ledger: {{requests: on}}
+prices: {{up/model-a: {{input: 0.15, output: 0.60, cached: 0.075}}}}
+quotas:
+  all: {{requests: {{minute: 100000000, day: 1000000000}}, tokens: 1000000000000, parallel: 100000, budget: 1000000}}
+"""
+    )
+
+
 def litellm_config(port: int, upstream: int, folder: Path) -> str:
     return f"""
 model_list:
@@ -102,6 +117,13 @@ PARLEY = Gateway(
     (("Parley, verbatim", OPENAI), ("Parley, Anthropic -> OpenAI", ANTHROPIC)),
     parley_config,
 )
+GUARDED = Gateway(
+    "parley-guarded",
+    PARLEY.command,
+    "/readyz",
+    (("Parley, keys limits ledger", OPENAI),),
+    guarded_config,
+)
 LITELLM = Gateway(
     "litellm",
     (f"{PEERS}/litellm/bin/litellm", "--config", "{config}", "--host", "127.0.0.1", "--port", "{port}"),
@@ -116,5 +138,5 @@ LITELLM = Gateway(
     },
 )
 ROUTERS = (router("vllm-router", "vllm_router.launch_router"), router("sglang-router", "sglang_router.launch_router"))
-ALL = (NGINX, PARLEY, *ROUTERS, LITELLM)
-SHORT = (NGINX, PARLEY)
+ALL = (NGINX, PARLEY, GUARDED, *ROUTERS, LITELLM)
+SHORT = (NGINX, PARLEY, GUARDED)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +25,7 @@ from callers import CALLERS, Caller
 from gateways import NGINX, PARLEY, ROOT
 from measure import Bench, Plan, ask, running
 from pairs_report import Cost, Costs, over, section
-from process import cpu_seconds
+from process import ran_seconds
 from run import upstream
 from sections import put
 from workload import LOAD_CORE
@@ -36,11 +37,11 @@ RESPONSES = "openai_responses"
 class Extent:
     """How much of it: ``seconds`` is one load, ``streams`` how many at once, ``few`` and ``many`` words."""
 
-    rounds: int = 1
+    rounds: int = 2
     seconds: float = 2.0
     streams: int = 100
     few: int = 8
-    many: int = 64
+    many: int = 264
 
     @property
     def lengths(self) -> tuple[int, int]:
@@ -49,52 +50,55 @@ class Extent:
 
 @dataclass(frozen=True)
 class Server:
-    """One running gateway: nginx or Parley."""
+    """One running gateway: nginx, which forwards ``as_is``, or Parley."""
 
     bench: Bench
     extent: Extent
     pid: int
     port: int
+    as_is: bool = False
 
-    def stream_us(self, caller: Caller, answer: Answer, words: int, mark: str, prefix: str = "") -> float:
+    def stream_us(self, caller: Caller, answer: Answer, words: int, mark: str) -> float:
         """The gateway's microseconds for each stream. Raises RuntimeError where one was not complete."""
-        file = self.bench.file("request", self._request(caller, answer, words, prefix))
+        file = self.bench.file("request", self._request(caller, answer, words))
         turns = self._turns(answer, words)
-        workload.read_streams(self.bench.programs, self.port, self.extent.streams, file, 30, (1, mark))
-        before = cpu_seconds(self.pid)
+        if words == self.extent.few:
+            workload.read_streams(self.bench.programs, self.port, self.extent.streams, file, 30, (1, mark))
+        before = ran_seconds(self.pid)
         seen = workload.read_streams(self.bench.programs, self.port, self.extent.streams, file, 120, (turns, mark))
-        spent = cpu_seconds(self.pid) - before
+        spent = ran_seconds(self.pid) - before
         if seen["complete"] != self.extent.streams * turns:
             raise RuntimeError(f"{seen['complete']} of {seen['streams']} streams were complete")
         return spent / seen["complete"] * 1e6
 
-    def check(self, caller: Caller, answer: Answer, words: int, mark: str, prefix: str = "") -> None:
+    def check(self, caller: Caller, answer: Answer, words: int, mark: str) -> None:
         """One request must be answered rightly before anything is measured."""
         model = answers.name(answer.wire, words)
         dialect = caller.dialect(model)
-        status, said = ask(self.port, "POST", prefix + dialect.path, caller.body(model), dialect.headers)
+        path = self._prefix(answer, words) + dialect.path
+        status, said = ask(self.port, "POST", path, caller.body(model), dialect.headers)
         word = answers.WORD.strip().encode()
         if status != 200 or said.count(word) < words or mark.encode() not in said:
             raise RuntimeError(f"answered {status}: {said[:500]!r}")
 
-    def cost(self, caller: Caller, answer: Answer, mark: str, nginx: bool = False) -> Cost:
+    def cost(self, caller: Caller, answer: Answer, mark: str) -> Cost:
         """Microseconds of a request and of a chunk, from the two lengths."""
         few, many = self.extent.lengths
-        spent = {}
-        for words in (few, many):
-            prefix = f"/{answers.name(answer.wire, words)}" if nginx else ""
-            self.check(caller, answer, words, mark, prefix)
-            spent[words] = self.stream_us(caller, answer, words, mark, prefix)
-        return line(few, spent[few], many, spent[many])
+        few_us, many_us = (self.stream_us(caller, answer, words, mark) for words in (few, many))
+        return line(few, few_us, many, many_us)
 
     def _turns(self, answer: Answer, words: int) -> int:
         """How often each connection asks, so that a load takes about as long as it should."""
         stream_ms = len(answers.writes(answer, words)) * self.bench.plan.interval_ms
         return max(1, round(self.extent.seconds * 1000 / stream_ms))
 
-    def _request(self, caller: Caller, answer: Answer, words: int, prefix: str) -> bytes:
+    def _request(self, caller: Caller, answer: Answer, words: int) -> bytes:
         request = caller.request(self.port, answers.name(answer.wire, words))
-        return request.replace(b"POST /", f"POST {prefix}/".encode(), 1)
+        return request.replace(b"POST /", f"POST {self._prefix(answer, words)}/".encode(), 1)
+
+    def _prefix(self, answer: Answer, words: int) -> str:
+        """The first step of the path, which Parley adds itself."""
+        return f"/{answers.name(answer.wire, words)}" if self.as_is else ""
 
 
 def line(few: int, few_us: float, many: int, many_us: float) -> Cost:
@@ -135,21 +139,47 @@ def chosen(only: list[str]) -> list[tuple[Answer, list[Caller]]]:
     return found
 
 
-def one_round(nginx: Server, parley: Server, pairs: list[tuple[Answer, list[Caller]]]) -> Costs:
-    """Every pair once, right after nginx with the same answer. What fails is reported and left out."""
-    costs: Costs = {}
+# What is measured, in its order: the row, who answers it, who asks, what answers, and the mark of a good answer.
+Road = tuple[str, Server, Caller, Answer, str]
 
-    def keep(row: str, server: Server, caller: Caller, answer: Answer, mark: str) -> None:
+
+def roads(nginx: Server, parley: Server, pairs: list[tuple[Answer, list[Caller]]]) -> list[Road]:
+    """Every pair, those of one wire right after nginx with the same answer."""
+    found: list[Road] = []
+    for answer, asking in pairs:
+        found.append((NGINX.name, nginx, callers.OPENAI, answer, answer.mark))
+        found += [(caller.name, parley, caller, answer, caller.mark) for caller in asking]
+    return found
+
+
+def checked(found: list[Road], lengths: tuple[int, ...]) -> list[Road]:
+    """Those that answer rightly; what fails is reported and left out."""
+
+    def right(road: Road) -> bool:
+        row, server, caller, answer, mark = road
         try:
-            costs[row, answer.wire] = server.cost(caller, answer, mark, nginx=server is nginx)
+            for words in lengths:
+                server.check(caller, answer, words, mark)
+        except RuntimeError as error:
+            print(f"{row} to {answer.wire} left out: {error}", file=sys.stderr)
+            return False
+        return True
+
+    # A long answer takes seconds of waiting.
+    with ThreadPoolExecutor(16) as pool:
+        return [road for road, good in zip(found, pool.map(right, found), strict=True) if good]
+
+
+def one_round(found: list[Road]) -> Costs:
+    """Every one once. What fails is reported and left out."""
+    costs: Costs = {}
+    for row, server, caller, answer, mark in found:
+        try:
+            cost = costs[row, answer.wire] = server.cost(caller, answer, mark)
         except (RuntimeError, subprocess.TimeoutExpired) as error:
             print(f"{row} to {answer.wire} left out: {error}", file=sys.stderr)
-
-    for answer, asking in pairs:
-        print(f"to {answer.wire}", file=sys.stderr)
-        keep(NGINX.name, nginx, callers.OPENAI, answer, answer.mark)
-        for caller in asking:
-            keep(caller.name, parley, caller, answer, caller.mark)
+            continue
+        print(f"{row} to {answer.wire}: {cost.request:.1f} us, {cost.chunk:.2f} us a chunk", file=sys.stderr)
     return costs
 
 
@@ -170,14 +200,17 @@ def measured(extent: Extent, pairs: list[tuple[Answer, list[Caller]]]) -> Costs:
         bench = Bench(programs, folder, port, plan)
 
         def started() -> Iterator[Server]:
-            for gateway, text in ((NGINX, None), (PARLEY, config(port, extent.lengths))):
+            # Keys that somebody made on this machine are not asked for.
+            parley = replace(PARLEY, env={**PARLEY.env, "HOME": scratch})
+            for gateway, text in ((NGINX, None), (parley, config(port, extent.lengths))):
                 process, at, _ = open_.enter_context(running(bench, gateway, text))
-                # nginx is what everything is divided by, and costs so little that the kernel's clock is coarse for it.
+                # nginx is what everything is divided by.
                 longer = replace(extent, seconds=2 * extent.seconds) if gateway is NGINX else extent
-                yield Server(bench, longer, process.pid, at)
+                yield Server(bench, longer, process.pid, at, as_is=gateway is NGINX)
 
         nginx, parley = started()
-        return medians([one_round(nginx, parley, pairs) for _ in range(extent.rounds)])
+        found = checked(roads(nginx, parley, pairs), extent.lengths)
+        return medians([one_round(found) for _ in range(extent.rounds)])
 
 
 def options() -> argparse.Namespace:

@@ -1,5 +1,6 @@
 """What the pairs cost -> a section of Markdown: ratios to nginx, the numbers to reach."""
 
+import statistics
 from typing import NamedTuple
 
 from answers import ANSWERS
@@ -21,12 +22,20 @@ class Cost(NamedTuple):
 Costs = dict[tuple[str, str], Cost]
 
 
-def over(costs: Costs, caller: str, wire: str) -> Cost | None:
-    """A pair's cost as multiples of nginx's with the same answer; None where one of them is not there."""
-    pair, base = costs.get((caller, wire)), costs.get((NGINX.name, wire))
-    if pair is None or base is None or min(base) <= 0:
+def base(costs: Costs) -> Cost | None:
+    """What nginx costs: medians over the wires, whose chunks are of nearly one size to it; None without any."""
+    seen = [cost for (row, _), cost in costs.items() if row == NGINX.name]
+    if not seen:
         return None
-    return Cost(pair.request / base.request, pair.chunk / base.chunk)
+    return Cost(statistics.median(cost.request for cost in seen), statistics.median(cost.chunk for cost in seen))
+
+
+def over(costs: Costs, caller: str, wire: str) -> Cost | None:
+    """A pair's cost as multiples of nginx's; None where one of them is not there."""
+    pair, nginx = costs.get((caller, wire)), base(costs)
+    if pair is None or nginx is None or min(nginx) <= 0:
+        return None
+    return Cost(pair.request / nginx.request, pair.chunk / nginx.chunk)
 
 
 def goals(costs: Costs) -> str:
@@ -48,18 +57,19 @@ def goals(costs: Costs) -> str:
 
 
 def table(costs: Costs, index: int) -> str:
-    """One row for each provider's wire: nginx in microseconds, each caller as a multiple."""
+    """One row for each provider's wire: nginx with its answers in microseconds, each caller as a multiple of nginx's
+    median."""
     titles = ["to", "nginx us", *(caller.name for caller in CALLERS)]
     lines = [f"| {' | '.join(titles)} |", "| --- |" + " ---: |" * (len(titles) - 1)]
     for answer in ANSWERS:
-        base = costs.get((NGINX.name, answer.wire))
-        if base is None:
+        nginx = costs.get((NGINX.name, answer.wire))
+        if nginx is None:
             continue
         ratios = (over(costs, caller.name, answer.wire) for caller in CALLERS)
         cells = [number(None if ratio is None else ratio[index], 2) for ratio in ratios]
         unread = [caller.wire == answer.wire for caller in CALLERS]
         cells = [f"*{cell}*" if as_is and cell != "-" else cell for cell, as_is in zip(cells, unread, strict=True)]
-        lines.append(f"| {answer.wire} | {number(base[index], 1)} | {' | '.join(cells)} |")
+        lines.append(f"| {answer.wire} | {number(nginx[index], 1)} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -67,10 +77,10 @@ def section(costs: Costs, how: str) -> str:
     """The whole section. ``costs`` are medians over the rounds, ``how`` says how they were measured."""
     parts = [
         "## Every pair of dialect and provider",
-        "Written by `make bench BENCH=pairs WRITE=1`. A streamed chat of 2 KB; nginx forwards the same answer, and "
-        "ratios are to it. Rows: the provider's wire. Columns: the caller's dialect. Between asterisks: passed on as "
-        "it is. No number: no such road (a provider that offers Responses is reached by it from callers of Responses "
-        "alone).",
+        "Written by `make bench BENCH=pairs WRITE=1`. A streamed chat of 2 KB; nginx forwards the same answers, and "
+        "ratios are to its median over all rows. Rows: the provider's wire. Columns: the caller's dialect. Between "
+        "asterisks: passed on as it is. No number: no such road (a provider that offers Responses is reached by it "
+        "from callers of Responses alone).",
         f"Machine: {machine()}. {how[:1].upper()}{how[1:]}. "
         f"Parley's data path: {'compiled' if compiled() else 'plain Python'}.",
         goals(costs),

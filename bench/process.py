@@ -66,21 +66,34 @@ def _stat(pid: str) -> list[str]:
         return []
 
 
-def family(pid: int) -> list[list[str]]:
-    """The stat fields of a process and all its descendants."""
+def family(pid: int) -> dict[str, list[str]]:
+    """The stat fields of a process and all its descendants, by process id."""
     stats = {entry: fields for entry in os.listdir("/proc") if entry.isdigit() and (fields := _stat(entry))}
     members, grew = {str(pid)}, True
     while grew:
         born = {child for child, fields in stats.items() if fields[1] in members} - members
         members |= born
         grew = bool(born)
-    return [stats[member] for member in members if member in stats]
+    return {member: stats[member] for member in members if member in stats}
 
 
 def cpu_seconds(pid: int) -> float:
     """User and system time of the tree, with that of children that have ended."""
-    return sum(int(ticks) for fields in family(pid) for ticks in fields[11:15]) / TICKS
+    return sum(int(ticks) for fields in family(pid).values() for ticks in fields[11:15]) / TICKS
+
+
+def ran_seconds(pid: int) -> float:
+    """The same to the nanosecond, but without threads and children that have ended, which a gateway under load has none
+    of. Source: proc_pid_schedstat(5)."""
+    return sum(_ran(folder) for member in family(pid) for folder in Path(f"/proc/{member}/task").iterdir()) / 1e9
+
+
+def _ran(thread: Path) -> int:
+    try:
+        return int((thread / "schedstat").read_text().split()[0])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
 
 
 def resident_mb(pid: int) -> float:
-    return sum(int(fields[21]) for fields in family(pid)) * PAGE / 1e6
+    return sum(int(fields[21]) for fields in family(pid).values()) * PAGE / 1e6

@@ -6,11 +6,12 @@ import platform
 from collections.abc import Callable
 from pathlib import Path
 
-from gateways import NGINX, PARLEY, Gateway, compiled
+from gateways import GUARDED, NGINX, PARLEY, Gateway, compiled
 from measure import MANY_MODELS, Plan, Values
 
 BASE = NGINX.rows[0][0]
 VERBATIM, TRANSLATED = (row for row, _ in PARLEY.rows)
+GUARDED_ROW = GUARDED.rows[0][0]
 ROUTER_ROWS = ("vllm-router", "sglang-router")
 
 # A column: its title and the text of one row's cell.
@@ -89,6 +90,7 @@ def goals(page: Page) -> str:
         *((f"... x {router}", "<=", page.over(VERBATIM, router, per_request), 1.0) for router in ROUTER_ROWS),
         ("CPU per streamed chunk, x nginx", "<=", page.over(VERBATIM, BASE, per_chunk), 1.6),
         ("CPU per translated request, x nginx", "<=", page.over(TRANSLATED, BASE, per_request), 8.0),
+        ("... with keys, limits, ledger and log, x nginx", "<=", page.over(GUARDED_ROW, BASE, per_request), 4.0),
         ("CPU per LiteLLM request, x Parley", ">=", page.over("LiteLLM proxy", VERBATIM, per_request), 100.0),
         (f"start with {MANY_MODELS} models, seconds", "<=", value((VERBATIM, "start_many_s")), 1.0),
         ("idle memory, MB", "<=", value((VERBATIM, "idle_mb")), 80.0),

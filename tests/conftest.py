@@ -1,3 +1,14 @@
 """Fixtures for everything: each module of tests/fixtures brings its own."""
 
-pytest_plugins = ["fixtures.faults", "fixtures.llama", "fixtures.local", "fixtures.parley"]
+pytest_plugins = [
+    "fixtures.brokers",
+    "fixtures.counting",
+    "fixtures.faults",
+    "fixtures.llama",
+    "fixtures.local",
+    "fixtures.nats",
+    "fixtures.parley",
+    "fixtures.postgres",
+    "fixtures.redis",
+    "fixtures.rigs",
+]

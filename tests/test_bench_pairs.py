@@ -92,21 +92,31 @@ def test_callers_ask_for_a_stream_in_2048_bytes(bench: dict[str, ModuleType], wi
 
 
 def test_a_line_gives_what_a_request_and_a_chunk_cost(bench: dict[str, ModuleType]) -> None:
-    assert bench["pairs"].line(8, 180.0, 64, 740.0) == (100.0, 10.0)
+    assert bench["pairs"].line(8, 180.0, 264, 2740.0) == (100.0, 10.0)
+
+
+def test_the_time_that_a_process_ran_is_counted_finely(bench: dict[str, ModuleType]) -> None:
+    ran, cpu = bench["process"].ran_seconds, bench["process"].cpu_seconds
+    before, coarsely = ran(os.getpid()), cpu(os.getpid())
+    sum(range(4_000_000))
+    spent = ran(os.getpid()) - before
+    assert spent > 0.005
+    assert abs(spent - (cpu(os.getpid()) - coarsely)) < 0.1
 
 
 def test_the_section_judges_the_dearest_pair(bench: dict[str, ModuleType]) -> None:
     report = bench["pairs_report"]
     costs = {
-        ("nginx", "tgi"): report.Cost(50.0, 10.0),
+        ("nginx", "tgi"): report.Cost(40.0, 12.0),
+        ("nginx", "cohere"): report.Cost(60.0, 8.0),
         ("Anthropic", "tgi"): report.Cost(300.0, 35.0),
         ("Ollama", "tgi"): report.Cost(400.0, 20.0),
     }
     text = report.section(costs, "once")
     assert "| CPU per request, x nginx | <= 10 | Ollama -> tgi | 8.00 | 2 of 2 | reached |" in text
     assert "| CPU per chunk, x nginx | <= 3 | Anthropic -> tgi | 3.50 | 1 of 2 | missed |" in text
-    assert "| tgi | 50.0 | - | - | 6.00 | - | 8.00 |" in text
-    assert "| tgi | 10.0 | - | - | 3.50 | - | 2.00 |" in text
+    assert "| tgi | 40.0 | - | - | 6.00 | - | 8.00 |" in text
+    assert "| tgi | 12.0 | - | - | 3.50 | - | 2.00 |" in text
 
 
 def test_each_command_keeps_what_the_other_wrote(bench: dict[str, ModuleType]) -> None:
@@ -148,9 +158,11 @@ if COMPILER := shutil.which("gcc"):
         with bench["run"].upstream(programs, tmp_path, plan, canned) as port:
             ground = bench["measure"].Bench(programs, tmp_path, port, plan)
             with bench["measure"].running(ground, here, pairs.config(port, extent.lengths)) as (process, at, _):
-                nginx = pairs.Server(ground, extent, os.getpid(), port)
+                nginx = pairs.Server(ground, extent, os.getpid(), port, as_is=True)
                 parley = pairs.Server(ground, extent, process.pid, at)
-                costs = pairs.one_round(nginx, parley, pairs.chosen(["ollama:bedrock"]))
+                roads = pairs.checked(pairs.roads(nginx, parley, pairs.chosen(["ollama:bedrock"])), extent.lengths)
+                assert [row for row, *_ in roads] == ["nginx", "Ollama"]
+                costs = pairs.one_round(roads)
         assert list(costs) == [("nginx", "bedrock"), ("Ollama", "bedrock")]
         few = costs["Ollama", "bedrock"].request + extent.few * costs["Ollama", "bedrock"].chunk
         # Microseconds of a stream in plain Python.

@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 from msgspec import json
 
+from parley.ir import ChatResponse, Choice, Text, Thinking
 from parley.settings import Quirks
+from parley.wire import load
 from parley.wire.signature import FILLER, foreign
-from relay_parts import ANTHROPIC, out, refused, sent, way
+from relay_parts import ANTHROPIC, OPENAI, out, refused, reply, sent, way
 
 GEMINI, RESPONSES = "gemini", "openai_responses"
 SIGNED = Quirks(options={"own_thinking": True})
@@ -96,3 +98,100 @@ def test_responses_get_no_reasoning_that_others_sealed() -> None:
     assert dropped == ("input[1]", "input[3]")
     said = {"model": "real-1", "input": 'it says "parley:"'}
     assert sent(way(RESPONSES, RESPONSES), said) == (said, ())
+
+
+HOME = Quirks(options={"reasoning_field": None})
+THINKING = {"type": "thinking", "thinking": "a", "signature": "EqQB+/=="}
+
+
+def answered(**members: Any) -> list[Any]:
+    function = {"name": "f", "arguments": "{}"}
+    call = {"id": "c", "type": "function", "function": function}
+    sealed = {**call, "extra_content": {"google": {"thought_signature": "c2ln"}}}
+    turn = {"role": "assistant", "content": None, "tool_calls": [call, sealed], **members}
+    return [{"role": "user", "content": "hi"}, turn, {"role": "tool", "tool_call_id": "c", "content": "x"}]
+
+
+def test_the_makers_of_chat_get_no_members_that_only_others_know() -> None:
+    asked = answered(reasoning_content="a", thinking_blocks=[THINKING], reasoning="a", name="n")
+    body, dropped = sent(way(OPENAI, OPENAI, quirks=HOME), {"model": "real-1", "messages": asked})
+    plain = answered(name="n")
+    plain[1]["tool_calls"][1].pop("extra_content")
+    assert body == {"model": "real-1", "messages": plain}
+    assert dropped == (
+        "messages[1].reasoning_content",
+        "messages[1].thinking_blocks",
+        "messages[1].reasoning",
+        "messages[1].tool_calls[1].extra_content",
+    )
+
+
+def test_everything_beside_them_stays_byte_for_byte() -> None:
+    text = (
+        b'{"temperature":1.50,"messages":[{"role":"user","content":"\\u0041 \\"reasoning_content\\""},'
+        b'{"content":"b","role":"assistant","reasoning_content":"a","z":2.50e1}],"model":"real-1"}'
+    )
+    found = out(way(OPENAI, OPENAI, quirks=HOME), text)
+    assert b"".join(found.body) == text.replace(b'"reasoning_content":"a",', b"")
+    assert found.dropped == ("messages[1].reasoning_content",)
+
+
+@pytest.mark.parametrize("quirks", [Quirks(), Quirks(options={"reasoning_field": "reasoning_content"})])
+def test_compatible_servers_get_them_as_they_came(quirks: Quirks) -> None:
+    text = json.encode({"model": "real-1", "messages": answered(reasoning_content="a", thinking_blocks=[THINKING])})
+    assert out(way(OPENAI, OPENAI, quirks=quirks), text).body == (text,)
+
+
+def test_who_signs_calls_gets_their_signatures_back() -> None:
+    quirks = Quirks(options={"reasoning_field": None, "returns": "calls"})
+    members = {"model": "real-1", "messages": answered(reasoning_content="a")}
+    body, dropped = sent(way(OPENAI, OPENAI, quirks=quirks), members)
+    assert body == {"model": "real-1", "messages": answered()}
+    assert dropped == ("messages[1].reasoning_content",)
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [{"role": "user", "content": "reasoning_content"}],
+        [3, {"role": "assistant", "tool_calls": {"extra_content": 1}}],
+        {"reasoning_content": "a"},
+        "reasoning",
+    ],
+)
+def test_nothing_else_is_taken_for_them(messages: Any) -> None:
+    text = json.encode({"model": "real-1", "messages": messages, "reasoning": "x", "extra_content": 1})
+    assert out(way(OPENAI, OPENAI, quirks=HOME), text).body == (text,)
+
+
+def test_items_that_we_made_do_not_reach_who_knows_its_own_only() -> None:
+    ours = {"type": "reasoning", "id": "rs_parley_x_0", "summary": [], "content": []}
+    own = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"}
+    members = {"model": "real-1", "input": [{"role": "user", "content": "hi"}, ours, own]}
+    body, dropped = sent(way(RESPONSES, RESPONSES, quirks=HOME), members)
+    assert body["input"] == [members["input"][0], own]
+    assert dropped == ("input[1]",)
+    assert sent(way(RESPONSES, RESPONSES), members) == (members, ())
+
+
+def test_they_are_taken_out_as_well_where_the_operator_sets_what_the_wire_cannot_name() -> None:
+    ours = {"type": "reasoning", "id": "rs_parley_x_0", "summary": [], "encrypted_content": "parley:signature:x"}
+    members = {"model": "real-1", "input": [{"role": "user", "content": "hi"}, ours]}
+    along = way(RESPONSES, RESPONSES, quirks=HOME, defaults={"reasoning_effort": "low"})
+    body, dropped = sent(along, members)
+    assert not along.verbatim
+    assert body["input"] == [members["input"][0]]
+    assert dropped == ("input[1]",)
+
+
+@pytest.mark.parametrize("text", ["", "because"])
+def test_reasoning_that_nobody_sealed_says_so_by_its_id(text: str) -> None:
+    response = ChatResponse(
+        wire="any", id="", model="m", choices=(Choice(0, (Thinking("Hm" + text), Text("a"))),), created=5
+    )
+    made = json.decode(load(RESPONSES).encode_response(response, reply("any")))
+    assert [item["type"] for item in made["output"]] == ["reasoning", "message"]
+    members = {"model": "real-1", "input": [{"role": "user", "content": "hi"}, *made["output"]]}
+    body, dropped = sent(way(RESPONSES, RESPONSES, quirks=HOME), members)
+    assert [item.get("type") for item in body["input"]] == [None, "message"]
+    assert dropped == ("input[1]",)

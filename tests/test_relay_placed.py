@@ -94,7 +94,7 @@ def test_a_text_of_the_system_has_a_path_too() -> None:
     asked = body(
         system_instruction={"parts": [{"text": "s"}, {"inlineData": {"mimeType": "image/png", "data": "AA=="}}]}
     )
-    assert refused(way(GEMINI, "anthropic"), asked).param == "systemInstruction.parts[1]"
+    assert refused(way(GEMINI, "anthropic"), asked).param == "system_instruction.parts[1]"
 
 
 STREAM = event(candidate({"text": "hi"})) + event(candidate({"text": ""}, reason="STOP"))

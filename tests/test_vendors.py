@@ -19,9 +19,12 @@ PATHS = {*OPERATIONS, "models", "count_tokens", "embedding"}
 OPTIONS = {
     "openai_chat": {
         "reasoning_field": {"reasoning_content", "reasoning", None},
+        "returns": {"reasoning", "calls"},
         "stream_usage": {True, False},
         "top_k": {True, False},
         "reasoning_effort": {True, False},
+        "services": {True},
+        "passes": {"mlp-billing-key z-requestid"},
     },
     "anthropic": {
         "version": {"2023-06-01", "2026-10-21"},
@@ -74,7 +77,7 @@ def test_wire(row: Vendor, name: str, wire: VendorWire) -> None:
     assert operations - {"models"} <= set(SPOKEN[wire.wire])
     for path in wire.paths.values():
         assert re.fullmatch(r"(/[A-Za-z0-9_.{}:-]+)+(\?[a-z-]+=[A-Za-z0-9-]+)?", path)
-        assert set(re.findall(r"\{(.*?)\}", path)) <= {"model", "path"}
+        assert set(re.findall(r"\{(.*?)\}", path)) <= {"model", "path", "account", "service"}
     assert wire.complete(wire.base) == wire.base
 
 
@@ -122,8 +125,10 @@ def test_key_and_base_variables_are_unique() -> None:
 
 def test_no_member_of_a_row_is_misspelt() -> None:
     row_members = {"title", "aliases", "keys", "bases", "port", "open", "discovered", "pending", "default", "wires"}
+    row_members |= {"can", "cannot"}
     quirks = {"rename", "drop", "defaults", "options"}
     wire_members = {"wire", "base", "suffix", "paths", "offers", "extensions", "auth", "home", "transport"} | quirks
+    wire_members |= {"can", "cannot"}
     for name, row in TABLE["vendors"].items():
         assert set(row) <= row_members, name
         for spelling, wire in row.get("wires", {}).items():

@@ -66,6 +66,7 @@ class Failure(Struct, frozen=True):
     ``retry_after`` in seconds. ``param`` is the JSON path of the field at fault ("messages[0].content").
     ``body`` is the upstream's own error body, in ``wire``, for a caller who speaks that wire.
     ``upstream_type``/``upstream_code`` are the provider's own words (e.g. ``context_length_exceeded``).
+    ``model`` is what the caller asked for, for wires whose errors name it.
     """
 
     kind: str
@@ -78,6 +79,7 @@ class Failure(Struct, frozen=True):
     body: bytes | None = None
     upstream_type: str | None = None
     upstream_code: str | None = None
+    model: str | None = None
 
     @property
     def code(self) -> Kind:

@@ -49,10 +49,12 @@ class SseReader:
         next call where there are blocks before the fault."""
         if self._too_large:
             raise _too_large(self._max)
+        if not data:
+            return []
         held = len(self._buffer)
         # Not "in": bytes that look for bytes first raise and drop an error there.
         if not held and not self._skip_lf and not self._first and data.find(b"\r") < 0 and data.endswith(b"\n\n"):
-            blocks = data[:-2].split(b"\n\n")
+            blocks = [data[:-2]] if data.find(b"\n\n") == len(data) - 2 else data[:-2].split(b"\n\n")
         else:
             blocks = self._cut(data)
         return blocks if held + len(data) <= self._max else self._within(blocks)
@@ -73,7 +75,7 @@ class SseReader:
 
     def _cut(self, data: bytes) -> list[bytes]:
         if self._skip_lf:
-            self._skip_lf = not data
+            self._skip_lf = False
             data = data.removeprefix(b"\n")
         buffer = self._buffer + data
         if self._first:
@@ -101,8 +103,8 @@ class SseReader:
 
 def parse_block(block: bytes) -> Frame | None:
     """The frame of one block of LF-ended lines; None where it holds no data (comments, ids)."""
-    if block.startswith(b"data: ") and block.find(b"\n") < 0:
-        return Frame("", block[6:])
+    if block.startswith(b"data:") and block.find(b"\n") < 0:
+        return Frame("", block[6:] if block.startswith(b" ", 5) else block[5:])
     event, data = "", []
     for line in block.split(b"\n"):
         name, _, value = line.partition(b":")

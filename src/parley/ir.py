@@ -153,6 +153,7 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     ``max_tokens_field`` is the caller's own name for ``max_tokens`` where its wire has more than one.
     ``ahead`` counts the leading messages that its wire keeps apart from its list of messages, for field paths.
     ``aside`` are members for its own wire that no other wire's provider misses: they go to no other and are no loss.
+    ``labels`` are to be noted beside it; ``extra`` has them too, for wires without a place for that.
     """
 
     wire: str
@@ -182,12 +183,17 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     ahead: int = 0
     extra: Extra = {}
     aside: Extra = {}
+    labels: dict[str, str] = {}
 
 
 class Usage(Struct, frozen=True):
     """Tokens of one answer. ``input`` counts cached and cache-written tokens too, ``output`` counts reasoning.
 
-    None for a part means that the provider did not report it. ``estimated`` marks our own guess.
+    None for a part means that the provider did not report it. ``estimated`` marks our own guess. Parts of the input
+    are ``cached`` and ``cache_write`` (of it ``cache_write_1h``) and, by what they were, ``audio_input``,
+    ``image_input`` and ``video_input`` (of them ``audio_cached``, ``image_cached``); of the output ``reasoning``,
+    ``audio_output`` and ``image_output``. What is no token: ``images`` made, ``seconds`` of sound, ``searches`` made,
+    ``characters`` spoken. ``tier`` is the grade of service that answered, in the provider's own word.
     """
 
     input: int = 0
@@ -197,6 +203,19 @@ class Usage(Struct, frozen=True):
     reasoning: int | None = None
     estimated: bool = False
     extra: Extra = {}
+    audio_input: int | None = None
+    audio_output: int | None = None
+    audio_cached: int | None = None
+    image_input: int | None = None
+    image_output: int | None = None
+    image_cached: int | None = None
+    video_input: int | None = None
+    cache_write_1h: int | None = None
+    images: int | None = None
+    seconds: float | None = None
+    searches: int | None = None
+    characters: int | None = None
+    tier: str | None = None
 
 
 class Choice(Struct, frozen=True):

@@ -103,7 +103,7 @@ def parse(body: bytes, content_type: bytes) -> list[Part]:
 
 def read(body: bytes, content_type: bytes) -> Form:
     """The form. Raises ``invalid_request`` where it is not one, is cut short or could be read in two ways."""
-    boundary = _boundary_of(content_type)
+    boundary = boundary_of(content_type)
     mark = b"--" + boundary
     if body.startswith(mark):
         position = len(mark)
@@ -124,14 +124,15 @@ def read(body: bytes, content_type: bytes) -> Form:
         start = head_end + 4
         # A part without content has its boundary right after the blank line.
         data = view[start:end] if end >= start else view[start:start]
-        parts.append(_part(body[position + 2 : head_end], data, start))
+        parts.append(part_of(body[position + 2 : head_end], data, start))
         if len(parts) > MAX_PARTS:
             raise _bad(f"the form has more than {MAX_PARTS} parts")
         position = end + 2 + len(mark)
     return Form(body, boundary, parts)
 
 
-def _boundary_of(content_type: bytes) -> bytes:
+def boundary_of(content_type: bytes) -> bytes:
+    """What a Content-Type says stands between the parts. Raises ``invalid_request``."""
     kind, _, _ = content_type.partition(b";")
     if kind.strip().lower() != b"multipart/form-data":
         raise _bad("this operation takes a multipart/form-data body")
@@ -141,7 +142,8 @@ def _boundary_of(content_type: bytes) -> bytes:
     return boundary
 
 
-def _part(head: bytes, data: memoryview, start: int) -> Part:
+def part_of(head: bytes, data: memoryview, start: int) -> Part:
+    """A part by the lines of its head. Raises ``invalid_request``."""
     disposition, kind = b"", b""
     for line in head.split(b"\r\n"):
         name, colon, value = line.partition(b":")

@@ -4,10 +4,10 @@ All calls are synchronous and happen on the event loop's thread; nothing here aw
 through its sink, so no task or future exists per request.
 """
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeAlias
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from parley.failure import Failure
 
@@ -94,11 +94,13 @@ class Flight(Protocol):
 
 class Request:
     """One request of a caller, read whole. Header names are in lower case; ``target`` is the path with its query,
-    ``source`` the address that it comes from, "" where that is not known."""
+    ``source`` the address that it comes from, "" where that is not known. ``prepared``: its body is what the wire made
+    of the caller's."""
 
-    __slots__ = ("body", "headers", "id", "source", "target")
+    __slots__ = ("body", "headers", "id", "prepared", "source", "target")
 
     def __init__(self, headers: Headers, body: bytes, id: str, target: bytes = b"", source: str = "") -> None:
+        self.prepared = False
         self.headers = headers
         self.body = body
         self.id = id
@@ -194,6 +196,35 @@ class Memory(Protocol):
         """Store a response that is queued; ``then`` hears what shall be the Caller of the job that makes it."""
 
 
+class Fetcher(Protocol):
+    """Fetches what the operator allows to be fetched for callers, and nothing else."""
+
+    def fetch(self, url: str, limit: int, then: "Callable[[bytes | Failure], None]") -> "Callable[[], None]":
+        """What is at that URL, of at most ``limit`` bytes; ``then`` is called once, later, unless what is returned was
+        called before."""
+
+
+class Context(Protocol):
+    """A conversation that one request continues while others wait. ``turns`` are what was said before."""
+
+    id: str
+    turns: list[bytes]
+
+    def keep(self, turns: Sequence[bytes], then: "Callable[[Failure | None], None]") -> None:
+        """Write what was said, all or nothing, and let go; ``then`` hears None once it is on disk."""
+
+    def leave(self) -> None:
+        """Let go, or wait no longer; nothing is written. After ``keep`` it means nothing."""
+
+
+class Contexts(Protocol):
+    """Conversations that callers continue by an id."""
+
+    def enter(self, owner: str, place: str, id: str, then: "Callable[[Failure | None], None]") -> Context:
+        """Continue the one of that id, "" for a new one. ``then`` is called once, on the loop's thread, perhaps before
+        return: with None once it is the request's turn, else with a Failure (detail ``no_context``: there is none)."""
+
+
 class Unattended(Caller, Protocol):
     """The Caller of a job for which nobody waits."""
 
@@ -201,3 +232,16 @@ class Unattended(Caller, Protocol):
 
     def runs(self, stop: Callable[[], None]) -> None:
         """The job has been started; ``stop`` ends it without an answer."""
+
+
+Layers: TypeAlias = Sequence[dict[str, Raw]]
+
+
+class Configs(Protocol):
+    """Configs that callers have stored for a service."""
+
+    def find(
+        self, owner: str, service: tuple[str, str], id: int | None, then: Callable[[Layers | Failure], None]
+    ) -> None:
+        """The members of the default config, if there is one, then of the one with that ``id``. ``then`` is called
+        once, perhaps before this returns."""

@@ -20,13 +20,27 @@ VARIABLE = re.compile(r"\{([A-Z][A-Z0-9_]*)\}")
 # Stands for a {VAR} of a base URL: any one label of a host's name.
 _LABEL = "any0label"
 VERSION = re.compile(r"/v\d+[a-z0-9]*$")
+# What a vendor's models may take or give, beyond text. The last two are told by its paths.
+CAPABILITIES = (
+    "tools",
+    "images",
+    "audio",
+    "files",
+    "json_schema",
+    "reasoning",
+    "logprobs",
+    "n",
+    "embeddings",
+    "rerank",
+)
 _NOT_OF_WIRE = frozenset({"rename", "drop", "defaults", "options", "home", "offers"})
 
 
 class VendorWire(Struct, frozen=True, kw_only=True):
     """How a vendor is spoken to on one wire. ``base`` may hold {VAR} of the environment; ``suffix`` completes a base
     URL given by the operator, ``sheds`` is taken off its end; ``home`` are the quirks at the vendor's own address;
-    ``extensions`` maps fields of the extension object to the vendor's own members."""
+    ``extensions`` maps fields of the extension object to the vendor's own members; ``can`` and ``cannot`` are
+    CAPABILITIES, those of the row among them."""
 
     wire: str
     base: str
@@ -38,6 +52,8 @@ class VendorWire(Struct, frozen=True, kw_only=True):
     quirks: Quirks = Quirks()
     home: Quirks = Quirks()
     extensions: Mapping[str, str] = {}
+    can: tuple[str, ...] = ()
+    cannot: tuple[str, ...] = ()
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -132,7 +148,17 @@ def provider_of(
         transport=wire.transport,
         quirks=_both(wire.quirks, wire.home) if home else wire.quirks,
         extensions=wire.extensions,
+        # Another server of the same wire may well do more, or less.
+        can=wire.can if home or vendor.port is not None else (),
+        cannot=wire.cannot if home or vendor.port is not None else (),
     )
+
+
+def capabilities(provider: Provider) -> dict[str, bool]:
+    """What is known of a provider; a capability that is not named is not known."""
+    offers = {name: True for name in ("embeddings", "rerank") if name in provider.paths}
+    known = {**dict.fromkeys(provider.can, True), **dict.fromkeys(provider.cannot, False), **offers}
+    return {name: known[name] for name in CAPABILITIES if name in known}
 
 
 def variables_of(name: str, suffix: str, more: tuple[str, ...]) -> tuple[str, ...]:
@@ -143,8 +169,8 @@ def variables_of(name: str, suffix: str, more: tuple[str, ...]) -> tuple[str, ..
 
 def _vendor(name: str, row: dict[str, Any], shared: dict[str, dict[str, Any]]) -> Vendor:
     """A row of the file with everything it left out."""
-    rest = {key: value for key, value in row.items() if key not in ("wires", "keys", "bases")}
-    wires = {key: _wire(_completed(shared.get(key, {}), value)) for key, value in row.get("wires", {}).items()}
+    rest = {key: value for key, value in row.items() if key not in ("wires", "keys", "bases", "can", "cannot")}
+    wires = {key: _wire(_completed(shared.get(key, {}), value), row) for key, value in row.get("wires", {}).items()}
     made = {
         "default": next(iter(wires), ""),
         **rest,
@@ -162,10 +188,14 @@ def _completed(shared: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
     return {**shared, **row, "extensions": {**shared.get("extensions", {}), **own, **row.get("extensions", {})}}
 
 
-def _wire(row: dict[str, Any]) -> VendorWire:
-    """A wire's row; the table's ``defaults`` is ``default`` in the settings, its ``offers`` are paths."""
+def _wire(row: dict[str, Any], vendor: dict[str, Any]) -> VendorWire:
+    """A wire's row; the table's ``defaults`` is ``default`` in the settings, its ``offers`` are paths. Capabilities of
+    the wire come before the vendor's."""
     rest = {key: value for key, value in row.items() if key not in _NOT_OF_WIRE}
     rest["paths"] = {**row["paths"], **{name: OPERATIONS[name].path for name in row.get("offers", ())}}
+    can, cannot = row.get("can", ()), row.get("cannot", ())
+    rest["can"] = (*can, *(name for name in vendor.get("can", ()) if name not in (*can, *cannot)))
+    rest["cannot"] = (*cannot, *(name for name in vendor.get("cannot", ()) if name not in (*can, *cannot)))
     return msgspec.convert({**rest, "quirks": _quirks(row), "home": _quirks(row.get("home", {}))}, VendorWire)
 
 

@@ -48,13 +48,13 @@ IDS = {
     "getReadiness": "get /readyz",
     "getHealth": "get /health",
     "getMetrics": "get /metrics",
+    "createFile": "post /v1/files",
+    "downloadFile": "get /v1/files/{file_id}/content",
+    "createBatch": "post /v1/batches",
 }
 REFUSED = {
     "listChatCompletions": "get /v1/chat/completions",
     "deleteModel": "delete /v1/models/{model}",
-    "createFile": "post /v1/files",
-    "downloadFile": "get /v1/files/{file_id}/content",
-    "createBatch": "post /v1/batches",
     "cancelUpload": "post /v1/uploads/{upload_id}/cancel",
     "Compactconversation": "post /v1/responses/compact",
 }

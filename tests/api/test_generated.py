@@ -79,14 +79,14 @@ def test_a_difference_is_told_in_words() -> None:
     chat["properties"]["brand_new"] = {"type": ["string", "null"]}
     chat["properties"]["n"] = {"type": "string"}
     del chat["properties"]["user"]
-    del same["paths"]["/v1/files"]["get"]
-    same["paths"]["/v1/files"]["put"] = {"operationId": "filesReplace"}
+    del same["paths"]["/v1/uploads"]["post"]
+    same["paths"]["/v1/uploads"]["put"] = {"operationId": "filesReplace"}
     same["info"]["version"] = "9.9.9"
     lines = report(held, same).splitlines()
     assert lines[0].endswith(" to 9.9.9")
     assert [line for line in lines if line.startswith("- ")] == [
-        "- added `PUT /v1/files`: filesReplace",
-        "- removed `GET /v1/files`: filesList",
+        "- added `PUT /v1/uploads`: filesReplace",
+        "- removed `POST /v1/uploads`: uploadsCreate",
         "- added `ChatCompletionsCreateRequest.brand_new`: string | null",
         "- removed `ChatCompletionsCreateRequest.user`: string",
         "- changed `ChatCompletionsCreateRequest.n`: integer | null -> string",

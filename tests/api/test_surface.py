@@ -14,10 +14,12 @@ BETA = "beta=true"
 @pytest.mark.parametrize(
     ("method", "path", "status", "operation"),
     [
-        ("GET", "/files", 501, "listFiles"),
-        ("HEAD", "/files", 501, "listFiles"),
-        ("POST", "/files", 501, "createFile"),
-        ("GET", "/files/file-1/content", 501, "downloadFile"),
+        ("GET", "/files", 200, "listFiles"),
+        ("HEAD", "/files", 200, "listFiles"),
+        ("POST", "/files", 200, "createFile"),
+        ("GET", "/files/file-1/content", 200, "downloadFile"),
+        ("POST", "/batches/batch_1/cancel", 200, "cancelBatch"),
+        ("POST", "/uploads", 501, "createUpload"),
         ("GET", "/chat/completions", 501, "listChatCompletions"),
         ("GET", "/chat/completions/cc-1/messages", 501, "getChatCompletionMessages"),
         ("POST", "/chat/completions", 200, "createChatCompletion"),
@@ -110,7 +112,7 @@ def test_nothing_is_read_before_it_is_asked_for() -> None:
         "import parley.api.surface, parley.api.check\n"
         "assert not [name for name in seen if name.endswith('.json')], seen\n"
         "assert not [name for name in sys.modules if name.startswith('parley.api.models')]\n"
-        "assert parley.api.surface.unserved('GET', '/files').status == 501\n"
+        "assert parley.api.surface.unserved('POST', '/uploads').status == 501\n"
         "assert [name.rpartition('/')[2] for name in seen if name.endswith('.json')] == ['operations.json']\n"
         'parley.api.check.checked(\'rerank\', b\'{"model":"m","query":"q","documents":["d"]}\')\n'
         "print([name for name in sys.modules if name.startswith('parley.api.models.')])\n"

@@ -221,8 +221,6 @@ def test_the_same_name_twice(folder, capsys):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("model_list: []\nlitellm_settings: {}", "1:1: a configuration of LiteLLM: not available yet"),
-        ("apiVersion: dapr.io/v1alpha1\nkind: Component", "1:1: Dapr components: not available yet"),
         ("registration: {model: a}", "1:1: this is a configuration of Parley already"),
         ("models: []", "1:1: this is a configuration of Parley already"),
         ("hello: 1", "1:1: not a configuration that can be imported"),

@@ -7,13 +7,16 @@ import stat
 import pytest
 
 from parley.cli import keys as command
+from parley.cli.keystore import linked, place_of
 from parley.cli.root import outcome
 from parley.keys import KINDS, digest_of, is_key
+from parley.limits import PICO, Ask
+from parley.store.counters import exchanges
 from parley.store.place import default_url, path_of
 
 SHOWN = {
     "id", "name", "kind", "models", "dialects", "sources", "tags", "rpm", "tpm", "parallel", "budget",
-    "budget_period", "spent", "created", "expires", "revoked", "last_used",
+    "budget_period", "priority", "defaults", "spent", "created", "expires", "revoked", "last_used",
 }  # fmt: skip
 
 
@@ -110,12 +113,34 @@ def test_rotate_says_what_becomes_of_the_old_one(keys, folder):
     assert keys("rotate", "alice", "--grace", "0")[0] == 0
 
 
-@pytest.mark.parametrize("option", ["--rpm", "--tpm", "--parallel", "--budget", "--budget-period"])
-def test_a_limit_that_nobody_enforces_is_refused_by_name(keys, folder, option):
-    code, out, err = keys("create", "alice", option, "5")
-    assert (code, out) == (2, "")
-    assert f"{option} is not enforced yet" in err
-    assert not (folder / "parley.db").exists()
+def test_limits_and_defaults_are_kept_and_shown(keys, folder):
+    code, out, _ = keys(
+        "create", "alice", "--rpm", "60", "--tpm", "90000", "--parallel", "4", "--budget", "12.5", "--budget-period",
+        "30d", "--priority", "high", "--default", "temperature=0.2", "--default", "user=alice", "--json",
+    )  # fmt: skip
+    assert code == 0
+    made = json.loads(out)
+    assert [made[name] for name in ("rpm", "tpm", "parallel", "budget")] == [60, 90000, 4, 12.5]
+    assert (made["budget_period"], made["priority"], made["spent"]) == (30 * 86400, "high", 0.0)
+    assert made["defaults"] == {"temperature": 0.2, "user": "alice"}
+    del made["key"]
+    assert json.loads(keys("list", "--json")[1]) == [made]
+    kept = json.loads(rows(folder, "SELECT limits FROM keys")[0][0])
+    assert kept["budget"] == 12_500_000_000_000
+    rotated = json.loads(keys("rotate", "alice", "--json")[1])
+    assert (rotated["rpm"], rotated["budget"]) == (60, 12.5)
+
+
+def test_what_was_spent_of_a_budget_is_shown(keys, folder):
+    made = json.loads(keys("create", "alice", "--budget", "10", "--json")[1])
+    with linked(place_of("sqlite:///parley.db")) as link:
+        spend = Ask(
+            account=f"key:{made['id']}:money:0", process="p", measure="money", limit=10 * PICO, span=0.0, epoch=0.0,
+            total=PICO // 4, leases=False,
+        )  # fmt: skip
+        exchanges(link, [spend])
+        exchanges(link, [spend])
+    assert json.loads(keys("list", "--json")[1])[0]["spent"] == 0.25
 
 
 @pytest.mark.parametrize(
@@ -133,6 +158,17 @@ def test_a_limit_that_nobody_enforces_is_refused_by_name(keys, folder, option):
         (["create", "a", "--sources", "everywhere"], "everywhere"),
         (["create", "a", "--expires", "soon"], "duration"),
         (["create", "a", "--tag", "blue"], "K=V"),
+        (["create", "a", "--default", "blue"], "K=V"),
+        (["create", "a", "--default", "model=x"], "model cannot be set"),
+        (["create", "a", "--default", "temperature=warm"], "another type"),
+        (["create", "a", "--rpm", "0"], "1"),
+        (["create", "a", "--rpm", "many"], "many"),
+        (["create", "a", "--budget", "0"], "above 0"),
+        (["create", "a", "--budget", "nan"], "above 0"),
+        (["create", "a", "--budget", "much"], "US dollars"),
+        (["create", "a", "--budget", "1", "--budget-period", "soon"], "duration"),
+        (["create", "a", "--budget-period", "30d"], "needs --budget"),
+        (["create", "a", "--priority", "vip"], "vip"),
         (["rotate", "a", "--grace", "-1"], "grace"),
         (["list", "--store", "mysql://h"], "sqlite:///FILE"),
         (["list", "--store", "sqlite://"], "in memory"),

@@ -79,6 +79,7 @@ def test_json_for_programs(folder, capsys):
             "targets": ["mine/a", "mine/b"],
             "weights": [3, 1],
             "engine": None,
+            "capabilities": [{"embeddings": True}, {"embeddings": True}],
         }
     ]
 

@@ -52,6 +52,15 @@ models:
 auth: {required: false, admin_key: ${PARLEY_ADMIN_KEY:-}}
 limits: {body: 1MB, upload: 1GiB, header: 32KiB, header_time: 5s, body_time: 1m, connections: 10, streams: 5}
 addresses: {nodes: [127.0.0.0/8], fetch: []}
+quotas:
+  all: {requests: {minute: 600, hour: 9000, day: 50000}, tokens: 100000, parallel: 50, budget: 100, budget_period: 30d}
+  keys: {requests: 60}
+  tags: {team=blue: {budget: 20.5}, "org=*": {tokens: {day: 1000000}}}
+  models: {"gpt-*": {parallel: 5}}
+  counters: store
+  budget_unknown_price: refuse
+  when_store_is_away: closed
+admission: {parallel: 100, queue: 50, wait: 5s}
 cache: {responses: off}
 """
 ENV = {"OPENAI_API_KEY": "sk-openai", "SECOND": "two"}

@@ -52,3 +52,10 @@ def test_not_a_duration(text: str | float) -> None:
 def test_not_a_size(text: str | float) -> None:
     with pytest.raises(ValueError, match=r"expected a size|must be above 0|whole number"):
         size(text)
+
+
+@pytest.mark.parametrize("value", ["36501d", "99999999d", 1e18])
+def test_a_duration_that_no_calendar_holds(value: str | float) -> None:
+    with pytest.raises(ValueError, match="at most 36500d"):
+        duration(value)
+    assert duration("36500d") == 36500 * 86400

@@ -227,13 +227,14 @@ def test_a_file_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
     assert names(loaded) == {"listed"}
 
 
-def test_a_component_leaves_out_only_itself(tmp_path: Path) -> None:
-    component = "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {name: x}\nspec: {type: conversation.echo}\n"
+def test_a_component_that_is_wrong_leaves_out_only_itself(tmp_path: Path) -> None:
+    component = "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {name: x}\nspec: {type: conversation.ech}\n"
     main = write(tmp_path, parley_yaml="include: a.yaml", a_yaml=f"{ENTRIES}---\n{component}")
     loaded = load(main, {})
     [problem] = loaded.rejected
-    assert problem.message == "Dapr components: not available yet"
-    assert (problem.line, problem.column) == (5, 1)
+    assert problem.message == "couldn't find conversation conversation.ech/v1"
+    assert problem.hint == 'did you mean "conversation.echo"?'
+    assert (problem.line, problem.column) == (7, 14)
     assert names(loaded) == {"listed"}
 
 

@@ -51,6 +51,7 @@ def test_the_entry_for_every_endpoint_gives_defaults_to_the_others() -> None:
     strategy: weighted
     retries: {attempts: 7}
     unknown_fields: drop
+    choices: fan_out
     defaults:
       temperature: 0.5
       top_p: 0.9
@@ -67,6 +68,7 @@ def test_the_entry_for_every_endpoint_gives_defaults_to_the_others() -> None:
     strategy: fastest
     retries: {attempts: 1}
     unknown_fields: strict
+    choices: refuse
     defaults: {x-parley-extensions: ~}
 """)
     assert set(found) == {(EVERY, "echo"), (EVERY, "m"), ("chat", "m"), ("embeddings", "m")}
@@ -76,6 +78,7 @@ def test_the_entry_for_every_endpoint_gives_defaults_to_the_others() -> None:
     assert chat.overrides == {"max_tokens": 10, "user": "b"}
     assert (chat.targets, chat.strategy) == ((Target("all", "big"),), "weighted")
     assert (chat.retries, chat.unknown_fields) == (Retries(7), "drop")
+    assert (every.choices, chat.choices, embeddings.choices) == ("fan_out", "fan_out", "refuse")
     assert embeddings.targets == (Target("all", "small"),)
     assert embeddings.defaults == {"temperature": 0.5, "top_p": 0.9, "seed": 1}
     assert (embeddings.strategy, embeddings.retries, embeddings.unknown_fields) == ("fastest", Retries(1), "strict")

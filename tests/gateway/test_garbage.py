@@ -26,6 +26,8 @@ ANTHROPIC = (
         (b"/api/chat", {"messages": [{"role": "user", "content": "hi"}], "stream": False}),
         (b"/api/chat", {"messages": [{"role": "user", "content": "hi"}]}),
         (b"/v1/completions", {"prompt": "hi"}),
+        (b"/api/adapters/openai/chat/completions", {}),
+        (b"/api/adapters/openai/chat/completions", {"stream": True}),
     ],
 )
 @pytest.mark.parametrize("model", ["one", "claude"])

@@ -187,3 +187,19 @@ def test_what_an_answer_says_of_itself() -> None:
 
 def test_a_long_name_is_cut() -> None:
     assert len(heads.dropped(("x" * 10_000,))) < 600
+
+
+def test_an_error_shows_no_credential_of_the_provider() -> None:
+    own = (("x-token", "Bearer t-12345678"), ("x-version", "2024-10-21"), ("x-key", "short"))
+    known = Provider(
+        name="a",
+        type="any",
+        wire="openai_chat",
+        endpoints=("http://a",),
+        keys=("sk-12345678", "none"),
+        paths={},
+        headers=own,
+    )
+    said = b"sk-12345678 t-12345678 2024-10-21 short none"
+    assert heads.covered(said, known) == b"*** *** 2024-10-21 short none"
+    assert heads.covered(b"nothing", known) == b"nothing"

@@ -163,9 +163,11 @@ def test_a_providers_error_as_the_caller_sees_it(status: int, answered: int, cod
     _, ear = stage.ask("one")
     stage.sent[0].whole(error("key a-secret is bad"), status)
     assert ear.status == answered
-    assert (ear.text == error("key a-secret is bad")) == own_words
+    # As it came, but for the key.
+    assert (ear.text == error("key *** is bad")) == own_words
+    assert b"a-secret" not in ear.text
     if not own_words:
-        assert (ear.error["code"], b"a-secret" in ear.text) == (code, False)
+        assert ear.error["code"] == code
     assert (b"x-should-retry" in ear.lines) == (code != "upstream_rejected")
     assert only(stage)["status"] == answered
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from grid.features import RESULTS, words
+from grid.features import words
 from grid.proofs import MUTE, Road
 
 
@@ -58,12 +58,6 @@ for _fake in ("infer", "infer_grpc", "predict"):
 # What a pair cannot.
 PAIRS: dict[tuple[str, str, str], Outcome] = {
     **{(caller, "cohere", "thinking"): Outcome("dropped", _EFFORT) for caller in ("chat", "responses")},
-    **{
-        ("ollama", fake, "signed-thinking"): Outcome(
-            "dropped", "messages of this dialect have no place for a signature"
-        )
-        for fake in ("anthropic", "gemini", "bedrock")
-    },
 }
 _COUNTS = "the client refuses answers without token counts, and the provider tells none"
 _PREFIX = "the client adds a member of its own vendor to messages (prefix), which the provider refuses"
@@ -135,15 +129,9 @@ def _refused(road: Road) -> None:
 
 def _dropped(road: Road) -> None:
     wanted = ASKED[road.scenario]
-    if road.scenario == "signed-thinking":
-        before, _ = road.once(road.caller.ask, **wanted)
-        assert road.dropped == []
-        got, seen = road.once(road.caller.ask, **wanted, before=before, results=RESULTS[:1])
-        assert (seen.signatures, got.stop) == ([], "end")
-    else:
-        got, seen = road.once(road.caller.ask, **wanted)
-        assert got.text
-        assert (seen.thinks, seen.schema, seen.stop) == (False, None, [])
+    got, seen = road.once(road.caller.ask, **wanted)
+    assert got.text
+    assert (seen.thinks, seen.schema, seen.stop) == (False, None, [])
     assert road.dropped, "nothing says that it was dropped"
 
 

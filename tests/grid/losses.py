@@ -25,7 +25,7 @@ is sent alone, and what leaves is looked at; `make tables` writes this page anew
 | Mark | Meaning |
 | --- | --- |
 | ✓ | forwarded, in the provider's words |
-| as it is | the provider speaks the caller's own wire: everything passes unread |
+| as it is | the provider speaks the caller's own wire: it passes unread |
 | refused | `400 invalid_request`; `param` names it |
 | dropped | left out and named in `x-parley-dropped`; with `unknown_fields: strict` it is refused |
 | aside | of no effect on the answer there, or true there without being asked: left out unnamed |
@@ -64,8 +64,6 @@ class Way:
 
     def named(self, members: dict[str, Any]) -> tuple[str, ...]:
         """What a caller hears of those members: the names of what was dropped or refused."""
-        if self.passage.verbatim:
-            return ()
         try:
             return self.sent(members).dropped
         except ParleyError as error:
@@ -73,8 +71,6 @@ class Way:
 
     def fate(self, members: dict[str, Any]) -> str:
         """What becomes of the last of those members; the others are what it needs."""
-        if self.passage.verbatim:
-            return "as it is"
         try:
             sent = self.sent(members)
         except ParleyError as error:
@@ -82,6 +78,8 @@ class Way:
             return "refused" if named else f"refused without a name: {error.failure.message}"
         if sent.dropped:
             return "dropped"
+        if self.passage.verbatim:
+            return "as it is"
         *before, _ = members
         return "aside" if self._like({name: members[name] for name in before}, sent) else "✓"
 

@@ -1,6 +1,7 @@
 """Log lines: in batches, in order, and never at the cost of a request."""
 
 import asyncio
+import json
 import os
 from collections.abc import Iterator
 
@@ -74,7 +75,8 @@ def test_a_reader_that_stalls_holds_nobody_up(pipe: tuple[int, int], monkeypatch
         kept += drained(pipe[0])
         loop.advance(FLUSH_SECONDS)
     kept += drained(pipe[0])
-    written = kept.removesuffix(b"\n").split(b"\n")
+    *written, last = kept.removesuffix(b"\n").split(b"\n")
+    assert json.loads(last) == {"event": "log_dropped", "lines": log.dropped}
     assert len(written) + log.dropped == len(lines)
     assert written == lines[: len(written)]
     log.write(b"after")

@@ -8,6 +8,8 @@ import heapq
 from math import inf
 from random import Random
 
+from msgspec.structs import replace
+
 from parley.failure import Failure
 from parley.plan import Fleet, GiveUp, Try
 from parley.settings import Registration, Retries, Target
@@ -363,7 +365,9 @@ class World:
         elif request.probes_only:
             assert failure.kind == "no_upstream"
         else:
-            assert failure is request.failure, "not the last real failure"
+            bounded = replace(request.failure, retry_after=60.0)
+            assert failure is request.failure or failure == bounded, "not the last real failure"
+            assert (failure.retry_after or 0.0) <= 60.0, "told to wait longer than we would"
 
     def settle(self):
         """Everything has ended: exactly once each, nothing is held, nothing grew."""

@@ -42,8 +42,8 @@ def test_an_offer_on_a_path_that_is_not_hot(gateway: Gateway) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("POST", "/v1/files", 501),
-        ("GET", "/v1/files", 501),
+        ("POST", "/v1/uploads", 501),
+        ("GET", "/v1/vector_stores", 501),
         ("GET", "/v1/chat/completions", 501),
         ("DELETE", "/v1/models/echo", 501),
         ("POST", "/openai/v1/fine_tuning/jobs", 501),

@@ -7,9 +7,10 @@ import pytest
 
 from parley.config import Problem
 from parley.serve import watching
-from parley.serve.reload import FIXED, Reading, Reload, settled
+from parley.serve.reload import FIXED, Reload, settled
+from parley.serve.rereading import Reading
 from parley.serve.watching import Files, emptied, folders_of, look, look_back, words
-from parley.settings import Provider, Registration, Settings, Target
+from parley.settings import Provider, Registration, Settings, Target, Telemetry
 from serve.parts import Door
 
 
@@ -97,7 +98,8 @@ def test_what_is_equal_stays_the_same_object() -> None:
 @pytest.mark.parametrize("name", FIXED)
 def test_what_is_set_up_once_stays(name: str) -> None:
     before = Settings()
-    wanted = Settings(listen=("127.0.0.1:1",), store="sqlite:///other.db", log_requests=False)
+    telemetry = Telemetry("http://127.0.0.1:4318")
+    wanted = Settings(listen=("127.0.0.1:1",), store="sqlite:///other.db", log_requests=False, telemetry=telemetry)
     assert getattr(wanted, name) != getattr(before, name)
     assert getattr(settled(before, wanted), name) == getattr(before, name)
     assert not settled(before, wanted).log_requests

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+import psycopg
 
 from parley.failure import Failure, ParleyError
 from parley.ports import Kept, Recalled
@@ -20,15 +21,17 @@ class Shelf:
     """A store, its log and its two clocks."""
 
     def __init__(self, path: Path | str, **options: Any) -> None:
-        self.path = path
+        self.url = url = path if isinstance(path, str) else f"sqlite:///{path}"
+        self.path = url.removeprefix("sqlite:///")
+        self.errors: list[str] = []
         self.seconds = 1_000_000.0
         self.ticks = 0.0
         self.log: list[dict[str, Any]] = []
-        url = path if isinstance(path, str) else f"sqlite:///{path}"
         self.store = Store(
             url,
             asyncio.get_running_loop(),
             write=lambda line: self.log.append(msgspec.json.decode(line)),
+            count=self.errors.append,
             wall=lambda: self.seconds,
             now=lambda: self.ticks,
             **{"busy": 0.05, **options},
@@ -64,7 +67,10 @@ class Shelf:
         return outcome if isinstance(outcome, Failure) else msgspec.json.decode(outcome)
 
     def tables(self, statement: str) -> list[Any]:
-        """What is really in the file."""
+        """What is really there."""
+        if self.url.startswith("postgresql:"):
+            with psycopg.connect(self.url) as raw:
+                return raw.execute(statement).fetchall()  # type: ignore[arg-type]
         with sqlite3.connect(self.path) as raw:
             found = raw.execute(statement).fetchall()
         raw.close()
@@ -76,7 +82,7 @@ async def within(waiting: Awaitable[T], seconds: float = 5.0) -> T:
         return await waiting
 
 
-async def until(look: Callable[[], Awaitable[bool]]) -> None:
+async def until(look: Callable[[], Awaitable[bool]], seconds: float = 5.0) -> None:
     """Ask again and again until it is so; not for ever."""
 
     async def asking() -> None:
@@ -85,7 +91,7 @@ async def until(look: Callable[[], Awaitable[bool]]) -> None:
                 return
             await asyncio.sleep(0.002)
 
-    await within(asking())
+    await within(asking(), seconds)
 
 
 def message(text: str, role: str = "user", **more: Any) -> dict[str, Any]:

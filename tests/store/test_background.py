@@ -9,7 +9,7 @@ import pytest
 
 from parley.failure import Failure, ParleyError
 from parley.ports import Kept
-from parley.store import Background, background, conversations, responses
+from parley.store import Away, Background, background, conversations, responses, vigil
 from parley.store.conversations import Conversation
 from store.parts import Shelf, answer, kept, message, until, within, words
 
@@ -36,7 +36,7 @@ async def begin(shelf: Shelf, queued: Kept) -> Background | Failure:
 
 
 async def body(shelf: Shelf, id: str = "r1", owner: str = "") -> Any:
-    found = await shelf.store.ask(lambda link: responses.fetch(link, owner, id, shelf.seconds))
+    found = await shelf.store.ask(lambda link: responses.fetch(link, owner, id))
     return msgspec.json.decode(found.body)
 
 
@@ -164,24 +164,55 @@ async def test_another_process_may_cancel_it(opened: Callable[..., Shelf], monke
     assert (stops.times, here.store.backgrounds.running) == (1, 0)
 
 
-async def test_one_whose_maker_is_gone_has_failed(shelf: Shelf) -> None:
-    await begun(shelf)
-    shelf.seconds += responses.DEAD_SECONDS + 1
-    failed = await body(shelf)
+async def pass_by(shelf: Shelf, seconds: float) -> None:
+    """Let time go by, as it does: the store is asked all the while."""
+    for _ in range(int(seconds / vigil.LOOK_SECONDS) + 1):
+        shelf.ticks += vigil.LOOK_SECONDS
+        await shelf.store.ask(lambda link: None)
+        await shelf.store.ask(lambda link: None)
+
+
+async def test_one_whose_maker_is_gone_has_failed(opened: Callable[..., Shelf], gone: Shelf) -> None:
+    await begun(gone)
+    gone.store.backgrounds.close()
+    heir = opened()
+    await pass_by(heir, vigil.DEAD_SECONDS - 2 * vigil.LOOK_SECONDS)
+    assert (await body(heir))["status"] == "queued"
+    await pass_by(heir, 3 * vigil.LOOK_SECONDS)
+    failed = await body(heir)
     assert (failed["status"], failed["error"]["code"]) == ("failed", "server_error")
-    assert msgspec.json.decode(await shelf.store.cancel("", "r1"))["status"] == "failed"
-    assert words((await shelf.recall("r1")).items) == ["long work"]
+    assert msgspec.json.decode(await heir.store.cancel("", "r1"))["status"] == "failed"
+    assert words((await heir.recall("r1")).items) == ["long work"]
+    assert {"event": "recovery", "rows": 1} in heir.log
 
 
-async def test_one_that_says_it_is_alive_has_not_failed(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_that_says_it_is_alive_has_not_failed(
+    opened: Callable[..., Shelf], gone: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(background, "BEAT_SECONDS", 0.01)
-    await begun(shelf)
-    shelf.seconds += responses.DEAD_SECONDS + 1
+    made = await begun(gone)
+    other = opened()
+    for _ in range(10):
+        gone.seconds += 1
+        before = gone.seconds
 
-    async def alive() -> bool:
-        return bool((await body(shelf))["status"] == "queued")
+        async def beaten(before: float = before) -> bool:
+            row = await gone.store.ask(lambda link: link.one("SELECT alive FROM responses"))
+            return bool(row.alive >= before)
 
-    await until(alive)
+        await until(beaten)
+        await pass_by(other, vigil.LOOK_SECONDS)
+    assert (await body(other))["status"] == "queued"
+    made.stop()
+
+
+async def test_clocks_that_are_set_end_nothing(opened: Callable[..., Shelf], gone: Shelf) -> None:
+    await begun(gone)
+    other = opened()
+    for jump in (3600, -7200, 86400):
+        other.seconds += jump
+        await pass_by(other, vigil.LOOK_SECONDS)
+        assert (await body(other))["status"] == "queued"
 
 
 async def test_without_the_store_nothing_is_begun(opened: Callable[..., Shelf], tmp_path: Any) -> None:
@@ -205,11 +236,17 @@ async def test_the_last_word_is_said_again_when_the_store_is_back(
     monkeypatch.setattr(background, "AGAIN_SECONDS", 0.01)
     made = await begun(shelf)
     made.runs(Stops())
-    await shelf.store.ask(lambda link: link.run("PRAGMA query_only = ON"))
-    made.answer(200, b"", msgspec.json.encode(answer("x", "done")))
-    with pytest.raises(ParleyError):
-        await shelf.store.ask(lambda link: None)
-    assert shelf.store.problems() != []
+    await shelf.store.ask(lambda link: None)
+
+    def away(*values: Any) -> None:
+        raise Away("gone for a test")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(responses, "progress", away)
+        made.answer(200, b"", msgspec.json.encode(answer("x", "done")))
+        with pytest.raises(ParleyError):
+            await shelf.store.ask(lambda link: None)
+        assert shelf.store.problems() != []
     shelf.ticks += 10
 
     async def written() -> bool:

@@ -3,13 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from parley.failure import ParleyError
-from parley.keys import Holder, digest_of, key_text
-from parley.store import keys
+from parley.keys import Holder, KeyLimits, digest_of, key_text
+from parley.store import Link, keys
 from parley.store.keys import Key, Table
-from parley.store.link import SqliteLink, opened
+from parley.store.link import linked, opened
+from parley.store.place import place_of
 
 ALICE = key_text("caller", b"a" * 32)
 BOB = key_text("admin", b"b" * 32)
@@ -26,27 +28,37 @@ def key(name: str, **more: Any) -> Key:
 
 
 @pytest.fixture
-def link(tmp_path: Path) -> Any:
-    made = opened(tmp_path / "db", 1.0, folder=False)
+def link(url: str) -> Any:
+    made = linked(place_of(url), 1.0)
     yield made
     made.close()
 
 
-def table(link: SqliteLink) -> Table:
+def table(link: Link) -> Table:
     with link.transaction(writes=False):
         return keys.table(link)
 
 
-def do(link: SqliteLink, work: Any, *values: Any) -> Any:
+def do(link: Link, work: Any, *values: Any) -> Any:
     with link.transaction(writes=True):
         return work(link, *values)
 
 
-def test_everything_of_a_key_comes_back_and_its_text_is_nowhere(link: SqliteLink, tmp_path: Path) -> None:
+def written(url: str, folder: Path) -> bytes:
+    """All that is kept."""
+    if url.startswith("sqlite:"):
+        return b"".join(path.read_bytes() for path in folder.iterdir())
+    with psycopg.connect(url) as raw:
+        rows = [raw.execute(f"SELECT * FROM {name}").fetchall() for name in ("keys", "key_digests")]  # type: ignore[call-overload]
+    return repr(rows).encode()
+
+
+def test_everything_of_a_key_comes_back_and_its_text_is_nowhere(link: Link, url: str, tmp_path: Path) -> None:
     policy = {"models": ("a*", "b/c"), "dialects": ("openai",), "sources": ("10.0.0.0/8",), "tags": {"team": "é"}}
     alice = Key(
-        holder=Holder(id="key_1", name="alice", kind="node", expires=NOW + 9.5, **policy),
-        limits={"rpm": 5},
+        holder=Holder(
+            id="key_1", name="alice", kind="node", expires=NOW + 9.5, limits=KeyLimits(rpm=5, since=NOW), **policy
+        ),
         created=NOW,
     )
     do(link, keys.create, alice, digest(ALICE))
@@ -54,13 +66,13 @@ def test_everything_of_a_key_comes_back_and_its_text_is_nowhere(link: SqliteLink
         assert keys.listed(link) == [alice]
         assert keys.table(link).holders == {digest(ALICE): alice.holder}
     link.close()
-    held = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    held = written(url, tmp_path)
     assert b"alice" in held
     assert ALICE.encode() not in held
     assert ALICE[8:40].encode() not in held
 
 
-def test_a_name_is_used_once_at_a_time(link: SqliteLink) -> None:
+def test_a_name_is_used_once_at_a_time(link: Link) -> None:
     do(link, keys.create, key("alice"), digest(ALICE))
     with pytest.raises(ParleyError, match="already"):
         do(link, keys.create, Key(holder=Holder(id="key_2", name="alice"), created=NOW), digest(NEW))
@@ -71,7 +83,7 @@ def test_a_name_is_used_once_at_a_time(link: SqliteLink) -> None:
         assert [(one.holder.id, one.revoked) for one in keys.listed(link)] == [("key_alice", NOW), ("key_2", None)]
 
 
-def test_a_revoked_key_is_nobodys_and_was_there(link: SqliteLink) -> None:
+def test_a_revoked_key_is_nobodys_and_was_there(link: Link) -> None:
     assert not table(link).exist
     do(link, keys.create, key("alice"), digest(ALICE))
     do(link, keys.revoke, "key_alice", NOW)
@@ -83,13 +95,13 @@ def test_a_revoked_key_is_nobodys_and_was_there(link: SqliteLink) -> None:
             do(link, keys.rotate, named, digest(NEW), NOW, 0.0)
 
 
-def test_rotation_at_once(link: SqliteLink) -> None:
+def test_rotation_at_once(link: Link) -> None:
     do(link, keys.create, key("alice", models=("m",)), digest(ALICE))
     do(link, keys.rotate, "alice", digest(NEW), NOW, 0.0)
     assert table(link).holders == {digest(NEW): key("alice", models=("m",)).holder}
 
 
-def test_rotation_with_a_grace(link: SqliteLink) -> None:
+def test_rotation_with_a_grace(link: Link) -> None:
     do(link, keys.create, key("alice", expires=NOW + 1000), digest(ALICE))
     do(link, keys.rotate, "alice", digest(NEW), NOW, 60.0)
     ends = {shown: one.expires for shown, one in table(link).holders.items()}
@@ -102,7 +114,7 @@ def test_rotation_with_a_grace(link: SqliteLink) -> None:
     assert digest(ALICE) not in table(link).holders
 
 
-def test_a_leaked_key_names_its_holder(link: SqliteLink) -> None:
+def test_a_leaked_key_names_its_holder(link: Link) -> None:
     do(link, keys.create, key("alice"), digest(ALICE))
     with link.transaction(writes=False):
         assert keys.holder_of(link, digest(ALICE)) == "key_alice"
@@ -111,7 +123,7 @@ def test_a_leaked_key_names_its_holder(link: SqliteLink) -> None:
     assert BOB not in str(caught.value)
 
 
-def test_the_version_changes_with_every_change_and_only_then(link: SqliteLink) -> None:
+def test_the_version_changes_with_every_change_and_only_then(link: Link) -> None:
     seen = [table(link).version]
     for change in (
         (keys.create, key("alice"), digest(ALICE)),

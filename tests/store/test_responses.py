@@ -14,11 +14,12 @@ from parley.ports import Recalled
 from parley.store import Store, conversations, place, responses
 from parley.store.conversations import Conversation
 from parley.store.items import Cut
+from parley.store.store import SWEEP_SECONDS
 from store.parts import DAY, Shelf, kept, message, words
 
 
 def fetch(shelf: Shelf, id: str, owner: str = "") -> Any:
-    return shelf.store.ask(lambda link: responses.fetch(link, owner, id, shelf.seconds))
+    return shelf.store.ask(lambda link: responses.fetch(link, owner, id))
 
 
 async def conversation(shelf: Shelf, id: str = "conv_1", owner: str = "", *items: dict[str, Any]) -> None:
@@ -117,7 +118,7 @@ async def test_the_default_file_is_private_and_holds_no_credential(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     store = Store(None, asyncio.get_running_loop())
-    file = place.path_of(place.default_url())
+    file = place.place_of(None).path
     assert file is not None
     assert tmp_path in file.parents
     assert not store.exists
@@ -125,7 +126,7 @@ async def test_the_default_file_is_private_and_holds_no_credential(
     tool = {"type": "mcp", "server_label": "s", "authorization": "SECRET-ONE", "headers": {"x-key": "SECRET-TWO"}}
     response = {"id": "r1", "object": "response", "status": "completed", "tools": [tool], "output": [], "n": 1.50}
     store.keep(kept("r1", "hi", response=response))
-    found = await store.ask(lambda link: responses.fetch(link, "", "r1", 0))
+    found = await store.ask(lambda link: responses.fetch(link, "", "r1"))
     assert msgspec.json.decode(found.body)["tools"] == [{"type": "mcp", "server_label": "s"}]
     assert store.exists
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -183,7 +184,7 @@ async def test_input_items_are_all_that_the_response_was_made_from(shelf: Shelf)
     shelf.store.keep(kept("r2", "two", "due", previous="r1"))
 
     def page(**cut: Any) -> Any:
-        return shelf.store.ask(lambda link: responses.input_items(link, "", "r2", Cut(**cut), shelf.seconds))
+        return shelf.store.ask(lambda link: responses.input_items(link, "", "r2", Cut(**cut)))
 
     up = await page(descending=False)
     assert [item["content"][0]["text"] for item in up["data"]] == ["one", "uno", "two"]
@@ -210,7 +211,10 @@ async def test_a_deleted_response_is_gone_and_breaks_what_followed(shelf: Shelf)
         await shelf.store.remove_response("", "r1")
     assert shelf.tables("SELECT count(*) FROM response_items WHERE response = 'r1'") == [(0,)]
     await shelf.store.close()
-    assert b"very private" not in await asyncio.to_thread(Path(shelf.path).read_bytes)
+    if shelf.url.startswith("sqlite:"):
+        assert b"very private" not in await asyncio.to_thread(Path(shelf.path).read_bytes)
+    else:
+        assert shelf.tables("SELECT id FROM responses WHERE position('very private'::bytea in body) > 0") == []
 
 
 async def test_a_chain_that_is_too_long_is_refused(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,7 +241,9 @@ async def test_what_nobody_has_used_for_too_long_is_removed(opened: Callable[...
     shelf.store.keep(kept("leaf", "leaf", previous="root"))
     await conversation(shelf, "conv_new")
     shelf.seconds += 20 * DAY
-    # The first read after the time has come sets it off; the next one sees it done.
+    shelf.ticks += SWEEP_SECONDS
+    # Reads after the time has come set it off, one kind of work each; the next one sees it done.
+    await shelf.told("old")
     await shelf.told("old")
     assert isinstance(await shelf.told("old"), Failure)
     assert words((await shelf.recall("leaf")).items)[0] == "root"

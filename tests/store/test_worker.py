@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,17 @@ from typing import Any
 import pytest
 
 from parley.failure import Failure, ParleyError
-from parley.store import steps, worker
-from parley.store.link import SqliteLink
-from parley.store.place import path_of
-from parley.store.worker import Link
-from store.parts import Shelf, kept, within, words
+from parley.store import Link, conversations, link, worker
+from parley.store.conversations import Conversation
+from store.parts import Shelf, kept, until, within, words
 
 SECRET = "what the caller asked"
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """A file: what happens to it is what these tests are about."""
+    return f"sqlite:///{tmp_path / 'parley.db'}"
 
 
 async def settled(shelf: Shelf) -> None:
@@ -34,28 +39,45 @@ def told(shelf: Shelf) -> list[str]:
     return [line["event"] for line in shelf.log]
 
 
-async def test_a_locked_file_loses_writes_and_says_so_until_it_is_free(shelf: Shelf) -> None:
+async def test_what_a_locked_file_cannot_take_is_written_once_it_is_free(shelf: Shelf) -> None:
     shelf.store.keep(kept("before", "one"))
     await shelf.recall("before")
     holder = sqlite3.connect(shelf.path, isolation_level=None)
-    holder.execute("BEGIN IMMEDIATE")
-    shelf.store.keep(kept("lost", SECRET))
+    holder.execute("BEGIN EXCLUSIVE")
+    shelf.store.keep(kept("held", SECRET))
     await settled(shelf)
-    assert shelf.store.dropped == 2
     assert shelf.store.problems() == [
-        {"kind": "store", "message": "the store is not available: database is locked", "dropped": 2}
+        {"kind": "store", "message": "the store cannot be written: database is locked", "dropped": 0, "waiting": 1}
     ]
-    # While it is known to be away nobody waits for it.
-    read = await shelf.told("before")
-    assert (read.kind, read.http_status, read.message) == ("overloaded", 503, "the store is not available")
+    # Reading goes on as always.
+    assert words((await shelf.recall("before")).items)[0] == "one"
+    shelf.store.keep(kept("later", "two"))
+    shelf.ticks += worker.RETRY_SECONDS
+    await settled(shelf)
     holder.execute("ROLLBACK")
     holder.close()
-    shelf.ticks += worker.RETRY_SECONDS
-    assert words((await shelf.recall("before")).items)[0] == "one"
-    assert shelf.store.problems() == []
-    assert isinstance(await shelf.told("lost"), Failure)
-    assert told(shelf) == ["store.away", "store.back"]
+    shelf.ticks += worker.MAX_RETRY_SECONDS
+    assert words((await shelf.recall("later")).items)[0] == "two"
+    assert words((await shelf.recall("held")).items)[0] == SECRET
+    assert (shelf.store.problems(), shelf.store.dropped) == ([], 0)
+    assert (told(shelf), set(shelf.errors)) == (["store.away", "store.back"], {"locked"})
     assert SECRET not in str(shelf.log)
+
+
+async def test_a_lock_that_was_waited_for_once_is_not_waited_for_again(opened: Callable[..., Shelf]) -> None:
+    shelf = opened(busy=0.4)
+    await shelf.store.ask(lambda link: None)
+    holder = sqlite3.connect(shelf.path, isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    taken = []
+    for _ in range(3):
+        begun = time.monotonic()
+        await settled(shelf)
+        taken.append(time.monotonic() - begun)
+        shelf.ticks += worker.MAX_RETRY_SECONDS
+    holder.close()
+    assert taken[0] >= 0.4
+    assert max(taken[1:]) < 0.3
 
 
 async def test_another_programs_short_lock_is_waited_for(opened: Callable[..., Shelf]) -> None:
@@ -73,26 +95,112 @@ async def test_another_programs_short_lock_is_waited_for(opened: Callable[..., S
     assert (shelf.store.dropped, shelf.log) == (0, [])
 
 
+def limited(monkeypatch: pytest.MonkeyPatch, pragma: str) -> None:
+    """Every connection that is made from now on is so."""
+    prepare = link._prepare
+
+    def prepared(raw: Any, busy: float) -> None:
+        prepare(raw, busy)
+        raw.execute(f"PRAGMA {pragma}")
+
+    monkeypatch.setattr(link, "_prepare", prepared)
+
+
 @pytest.mark.parametrize(
-    ("pragma", "words"),
+    ("pragma", "said", "kind"),
     [
-        ("max_page_count = 1", "database or disk is full"),
-        ("query_only = ON", "attempt to write a readonly database"),
+        ("max_page_count = 1", "database or disk is full", "full"),
+        ("query_only = ON", "attempt to write a readonly database", "away"),
     ],
 )
-async def test_a_full_or_read_only_file_loses_writes_but_still_reads(shelf: Shelf, pragma: str, words: str) -> None:
+async def test_a_full_or_read_only_file_is_read_and_gets_its_writes_later(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, pragma: str, said: str, kind: str
+) -> None:
     shelf.store.keep(kept("r1", "one"))
     await shelf.recall("r1")
-    # Both hold for this connection only: the one that is opened after the loss is as any other.
     await shelf.store.ask(lambda link: link.run(f"PRAGMA {pragma}"))
-    shelf.store.keep(kept("r2", SECRET * 5000))
-    await settled(shelf)
-    assert shelf.store.problems()[0]["message"] == f"the store is not available: {words}"
-    assert shelf.store.dropped >= 1
+    with monkeypatch.context() as patch:
+        limited(patch, pragma)
+        for number in range(3):
+            shelf.store.keep(kept(f"more{number}", SECRET * 5000))
+            with pytest.raises(ParleyError):
+                # What has to be written to be true is refused.
+                await shelf.store.change(lambda link: link.run("UPDATE responses SET model = 'x'"))
+            assert shelf.store.problems()[0]["message"] == f"the store cannot be written: {said}"
+            assert words((await shelf.recall("r1")).items)[0] == "one"
+            shelf.ticks += worker.MAX_RETRY_SECONDS
+        assert shelf.store.dropped == 0
+    # The connection that is open still was limited; after it another one is made.
+    for _ in range(2):
+        shelf.ticks += worker.MAX_RETRY_SECONDS
+        await shelf.recall("r1")
+    for number in range(3):
+        assert words((await shelf.recall(f"more{number}")).items)[0] == SECRET * 5000
+    assert (shelf.store.problems(), told(shelf)) == ([], ["store.away", "store.back"])
+    assert set(shelf.errors) == {kind}
     assert SECRET not in str(shelf.log)
-    shelf.ticks += worker.RETRY_SECONDS
-    assert isinstance(await shelf.told("r2"), Failure)
-    assert not isinstance(await shelf.told("r1"), Failure)
+
+
+async def test_what_finds_no_place_to_wait_is_counted(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "MAX_TASKS", 4)
+    monkeypatch.setattr(worker, "MAX_BATCH", 2)
+    await shelf.recall()
+    await shelf.store.ask(lambda link: None)
+    holder = sqlite3.connect(shelf.path, isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    await settled(shelf)
+    for number in range(6):
+        shelf.store.keep(kept(f"r{number}", "text"))
+    assert shelf.store.problems()[0] | {"message": ""} == {
+        "kind": "store", "message": "", "dropped": 2, "waiting": 4
+    }  # fmt: skip
+    holder.close()
+    shelf.ticks += worker.MAX_RETRY_SECONDS
+    assert [isinstance(await shelf.told(f"r{number}"), Failure) for number in range(6)] == [False] * 4 + [True] * 2
+    assert shelf.tables("SELECT id FROM responses ORDER BY rowid") == [("r0",), ("r1",), ("r2",), ("r3",)]
+
+
+async def test_it_is_back_without_anybody_asking(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "RETRY_SECONDS", 0.01)
+    await shelf.store.ask(lambda link: None)
+    holder = sqlite3.connect(shelf.path, isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    shelf.store.keep(kept("r1", "one"))
+    await settled(shelf)
+    holder.close()
+    shelf.ticks += worker.MAX_RETRY_SECONDS
+
+    async def back() -> bool:
+        return shelf.store.problems() == []
+
+    await until(back)
+    assert shelf.tables("SELECT id FROM responses") == [("r1",)]
+
+
+async def test_what_is_still_held_at_the_end_is_tried_once_more(opened: Callable[..., Shelf]) -> None:
+    for freed in (True, False):
+        shelf = opened()
+        await shelf.store.ask(lambda link: None)
+        holder = sqlite3.connect(shelf.path, isolation_level=None)
+        holder.execute("BEGIN EXCLUSIVE")
+        shelf.store.keep(kept(f"r{freed}", "one"))
+        await settled(shelf)
+        if freed:
+            holder.close()
+        await shelf.store.close()
+        await asyncio.sleep(0)
+        holder.close()
+        lost = [line for line in shelf.log if line["event"] == "store.lost"]
+        assert lost == ([] if freed else [{"event": "store.lost", "count": 1}])
+        assert shelf.store.dropped == (not freed)
+    assert shelf.tables("SELECT id FROM responses") == [("rTrue",)]
+
+
+async def test_the_same_write_done_twice_is_done_once(shelf: Shelf) -> None:
+    await shelf.store.change(lambda link: conversations.create(link, "", Conversation("conv_1", 1, b"{}"), []))
+    for _ in range(2):
+        shelf.store.keep(kept("r1", "one", conversation="conv_1"))
+    assert words((await shelf.recall(conversation="conv_1")).items) == ["one", "answer to one"]
 
 
 async def test_a_file_that_is_no_database(opened: Callable[..., Shelf], tmp_path: Path) -> None:
@@ -140,7 +248,8 @@ async def test_a_full_queue_refuses_at_once(shelf: Shelf, monkeypatch: pytest.Mo
     for number in range(5):
         shelf.store.keep(kept(f"r{number}", SECRET))
     heard: list[Any] = []
-    shelf.store.recall("r0", None, "", heard.append)
+    for _ in range(4):
+        shelf.store.recall("r0", None, "", heard.append)
     assert [failure.http_status for failure in heard] == [503]
     assert shelf.store.dropped == 2
     assert "does not keep up" in shelf.store.problems()[0]["message"]
@@ -219,63 +328,6 @@ async def test_memory_will_do_where_nothing_shall_stay(opened: Callable[..., She
     shelf.store.keep(kept("r1", "one"))
     assert words((await shelf.recall("r1")).items)[0] == "one"
     assert not shelf.store.exists
-
-
-@pytest.mark.parametrize("url", ["postgresql://x/y", "sqlite:", "sqlite:///", "parley.db", "sqlite:///a?mode=ro", ""])
-def test_what_is_no_store_is_refused(url: str) -> None:
-    with pytest.raises(ValueError, match="sqlite:///FILE"):
-        path_of(url)
-
-
-def test_paths_are_relative_or_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert path_of("sqlite:///parley.db") == tmp_path / "parley.db"
-    assert path_of("sqlite:////srv/a%20b.db") == Path("/srv/a b.db")
-    assert path_of("sqlite:///:memory:") is None
-
-
-def test_the_chain_of_steps_is_in_order_and_keeps_its_beginning() -> None:
-    assert [step.number for step in steps.STEPS] == list(range(1, len(steps.STEPS) + 1))
-    assert steps.STEPS[0].name == "responses and conversations"
-
-
-def test_a_step_added_later_is_applied_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def names() -> list[str]:
-        link = SqliteLink(tmp_path / "db", 1.0)
-        link.migrate()
-        found = [row[0] for row in link.rows("SELECT name FROM parley_schema ORDER BY number")]
-        link.close()
-        return found
-
-    (tmp_path / "db").touch()
-    assert names() == ["responses and conversations", "keys"]
-    later = steps.Step(
-        len(steps.STEPS) + 1, "later", lambda connection: connection.exec_driver_sql("CREATE TABLE later (x)") and None
-    )
-    longer = (*steps.STEPS, later)
-    monkeypatch.setattr("parley.store.link.STEPS", longer)
-    monkeypatch.setattr(steps.migrate, "__defaults__", (longer,))
-    assert names() == ["responses and conversations", "keys", "later"]
-    assert names() == ["responses and conversations", "keys", "later"]
-    monkeypatch.undo()
-    with pytest.raises(worker.Away, match="newer version"):
-        names()
-
-
-def test_a_step_that_fails_leaves_the_schema_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(connection: Any) -> None:
-        connection.exec_driver_sql("CREATE TABLE half (x)")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(
-        steps.migrate, "__defaults__", ((*steps.STEPS, steps.Step(len(steps.STEPS) + 1, "broken", broken)),)
-    )
-    (tmp_path / "db").touch()
-    link = SqliteLink(tmp_path / "db", 1.0)
-    with pytest.raises(worker.Away, match="No space left"):
-        link.migrate()
-    assert link.rows("SELECT name FROM sqlite_master") == []
-    link.close()
 
 
 KILLED = """

@@ -124,7 +124,9 @@ EXPECTED = {
                 native="pause_turn",
             ),
         ),
-        usage=Usage(3, 20, extra={"service_tier": "standard", "server_tool_use": {"web_search_requests": 1}}),
+        usage=Usage(
+            3, 20, extra={"service_tier": "standard", "server_tool_use": {"web_search_requests": 1}}, searches=1
+        ),
         extra={"container": {"id": "c1"}},
     ),
     "refusal": ChatResponse(

@@ -2,8 +2,11 @@
 
 from typing import Any
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 
+from parley.fold import Fold
 from parley.ir import (
     Block,
     Media,
@@ -12,8 +15,9 @@ from parley.ir import (
     Tool,
 )
 from parley.wire.anthropic import WIRE as ANTHROPIC
+from parley.wire.bedrock import WIRE, of_model
 from parley.wire.openai_chat import WIRE as OPENAI
-from wire.bedrock_parts import dropped, refused, request, said, sent, user
+from wire.bedrock_parts import CALLED, answer, dropped, refused, request, said, sent, user
 
 PNG, PDF = "iVBORw0KGgo=", "JVBERi0xLjc="
 CLAUDE = "us.anthropic.claude-sonnet-4-20250514-v1:0"
@@ -105,7 +109,7 @@ def test_what_belongs_to_documents_goes_with_them() -> None:
 
 def test_signed_and_redacted_reasoning_goes_back_byte_for_byte() -> None:
     thoughts = (Thinking("Hm\u2028.", "c2ln/+=="), Thinking(redacted="AAEC/w=="))
-    asked = request(user("a"), said(*thoughts, "b"), user("c"))
+    asked = replace(request(user("a"), said(*thoughts, "b"), user("c")), model=CLAUDE)
     assert sent(asked)["messages"][1]["content"] == [
         {"reasoningContent": {"reasoningText": {"text": "Hm\u2028.", "signature": "c2ln/+=="}}},
         {"reasoningContent": {"redactedContent": "AAEC/w=="}},
@@ -197,3 +201,53 @@ def test_a_cache_control_that_asks_for_something_else_is_told() -> None:
     assert sent(asked)["messages"][0]["content"] == [{"text": "a"}]
     assert dropped(asked) == ("messages[0].content[0].cache_control", "messages[0].content[1].cache_control")
     assert dropped(request(user(Text("a", {"cache_control": None})))) == ()
+
+
+OTHER = "us.amazon.nova-9-v1:0"
+
+
+@pytest.mark.parametrize(
+    ("signature", "model", "goes"),
+    [
+        ("c2ln/+==", CLAUDE, "c2ln/+=="),
+        ("c2ln/+==", "arn:aws:bedrock:eu-west-1:1:application-inference-profile/x", "c2ln/+=="),
+        ("c2ln/+==", OTHER, None),
+        ("bedrock:c2ln", OTHER, "c2ln"),
+        ("bedrock:c2ln", CLAUDE, None),
+        ("gemini:c2ln", CLAUDE, None),
+        ("mistral:c2ln", OTHER, None),
+    ],
+)
+def test_a_signature_goes_only_to_a_model_that_could_have_given_it(signature: str, model: str, goes: Any) -> None:
+    asked = replace(request(user("a"), said(Thinking("Hm", signature), "b"), user("c")), model=model)
+    content = sent(asked)["messages"][1]["content"]
+    thoughts = [block["reasoningContent"] for block in content if "reasoningContent" in block]
+    signed = [thought["reasoningText"]["signature"] for thought in thoughts]
+    assert signed == ([] if goes is None else [goes])
+    assert dropped(asked) == (() if goes else ("messages[1].reasoning_content",))
+
+
+def test_signatures_of_claude_bear_no_mark_and_all_others_do() -> None:
+    assert of_model(CLAUDE) is of_model("arn:aws:bedrock:eu-west-1:1:application-inference-profile/x") is WIRE
+    body = msgspec.json.encode(
+        answer(
+            {"reasoningContent": {"reasoningText": {"text": "Hm", "signature": "c2ln/+=="}}},
+            {"reasoningContent": {"reasoningText": {"text": "bare"}}},
+            {"text": "Hi."},
+        )
+    )
+    other = of_model(OTHER)
+    for wire, signature in ((WIRE, "c2ln/+=="), (other, "bedrock:c2ln/+==")):
+        thoughts = (Thinking("Hm", signature), Thinking("bare"))
+        assert wire.decode_response(body).choices[0].content == (*thoughts, Text("Hi."))
+
+
+@pytest.mark.parametrize("size", [1, 5, 5000])
+def test_so_it_is_in_streams(size: int) -> None:
+    decoder, whole, data = of_model(OTHER).stream_decoder(), Fold("bedrock"), b"".join(CALLED)
+    for at in range(0, len(data), size):
+        for event in decoder.feed(data[at : at + size]):
+            whole.feed(event)
+    assert decoder.close() == []
+    content = whole.response().choices[0].content
+    assert content[:2] == (Thinking("Let me look.", "bedrock:c2ln/+=="), Thinking(redacted="AAECgP8="))

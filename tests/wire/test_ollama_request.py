@@ -262,7 +262,7 @@ def _failure(body: dict[str, Any]) -> Any:
         (b"/api/blobs/sha256:1", "ollama"),
         (b"/ollama", "ollama"),
         (b"/ollama/api/x", "ollama"),
-        (b"/api/v0/nodes", "openai_chat"),
+        (b"/api/v0/nodes", "node_images"),
         (b"/api/adapters/openai/models", "openai_chat"),
         (b"/ollamas", "openai_chat"),
     ],

@@ -37,7 +37,7 @@ def test_a_full_answer_is_read() -> None:
                 extra={"message": {"annotations": [1]}},
             ),
         ),
-        usage=Usage(10, 5, 4, 0, 2, extra={"prompt_tokens_details": {"audio_tokens": 1}}),
+        usage=Usage(10, 5, 4, 0, 2, extra={"prompt_tokens_details": {"audio_tokens": 1}}, audio_input=1),
         extra={"system_fingerprint": "fp"},
     )
     out = json.decode(WIRE.encode_response(response, reply()))
@@ -272,7 +272,7 @@ def responses(draw: st.DrawFn) -> ChatResponse:
         created=draw(st.integers(1, 9)),
         choices=tuple(draw(choices(index)) for index in range(draw(st.integers(1, 3)))),
         usage=draw(st.none() | st.builds(Usage, st.integers(0, 9), st.integers(0, 9), counts, counts, counts)),
-        extra=draw(st.dictionaries(st.sampled_from(["service_tier", "x"]), words, max_size=1)),
+        extra=draw(st.dictionaries(st.sampled_from(["system_fingerprint", "x"]), words, max_size=1)),
     )
 
 

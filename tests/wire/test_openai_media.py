@@ -99,7 +99,13 @@ def test_how_a_stream_is_asked_for() -> None:
         ("openai_embeddings", {"data": [], "usage": None}, None),
         ("openai_embeddings", {"data": [], "usage": "many"}, None),
         ("openai_embeddings", {"data": [], "error": None}, None),
-        ("openai_images", {"data": [{"url": "x"}], "usage": USED}, Usage(3, 4)),
+        ("openai_images", {"data": [{"url": "x"}], "usage": USED}, Usage(3, 4, images=1)),
+        ("openai_images", {"data": [{"url": "x"}, {"url": "y"}]}, Usage(images=2, estimated=True)),
+        (
+            "openai_images",
+            {"data": [{}], "usage": {**USED, "input_tokens_details": {"image_tokens": 1, "text_tokens": 2}}},
+            Usage(3, 4, images=1, image_input=1),
+        ),
         ("openai_images", {"data": []}, None),
         ("openai_moderations", {"results": [{}]}, None),
         ("rerank", {"results": [], "usage": {"total_tokens": 9}}, Usage(9, 0)),
@@ -109,7 +115,12 @@ def test_how_a_stream_is_asked_for() -> None:
         ("rerank", {"data": []}, None),
         ("rerank", [{"index": 0, "score": 0.5}], None),
         ("openai_transcriptions", {"text": "x", "usage": {"type": "tokens", **USED}}, Usage(3, 4)),
-        ("openai_transcriptions", {"text": "x", "usage": {"type": "duration", "seconds": 2.5}}, None),
+        ("openai_transcriptions", {"text": "x", "usage": {"type": "duration", "seconds": 2.5}}, Usage(seconds=2.5)),
+        (
+            "openai_transcriptions",
+            {"text": "x", "usage": {"type": "tokens", **USED, "input_token_details": {"audio_tokens": 2}}},
+            Usage(3, 4, audio_input=2),
+        ),
     ],
 )
 def test_usage(name: str, body: Any, usage: Usage | None) -> None:
@@ -188,7 +199,11 @@ def test_sound_and_text_that_are_none(name: str) -> None:
             "content finished",
             Usage(3, 4),
         ),
-        ({"type": "transcript.text.done", "text": "", "usage": {"type": "duration", "seconds": 1}}, "finished", None),
+        (
+            {"type": "transcript.text.done", "text": "", "usage": {"type": "duration", "seconds": 1}},
+            "finished",
+            Usage(seconds=1.0),
+        ),
         ({"type": "speech.audio.done", "usage": "many"}, "finished", None),
         ({"choices": [{"delta": {"content": "a"}}]}, "content", None),
         ({"choices": [{"delta": {}, "finish_reason": "stop"}]}, "content finished", None),

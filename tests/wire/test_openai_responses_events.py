@@ -217,7 +217,7 @@ def test_ids_are_made_of_the_request_s_own() -> None:
     found = written(events_of(Text("x"), Thinking("y"), ToolCall("i", "f", "{}")), odd)
     response = found[-1]["response"]
     assert response["id"] == "resp_a_b_c"
-    assert [item["id"] for item in response["output"]] == ["msg_a_b_c_0", "rs_a_b_c_1", "fc_a_b_c_2"]
+    assert [item["id"] for item in response["output"]] == ["msg_a_b_c_0", "rs_parley_a_b_c_1", "fc_a_b_c_2"]
     assert {value["item_id"] for value in found if "item_id" in value} == {item["id"] for item in response["output"]}
 
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -9,9 +10,12 @@ from parley.cli.envfile import UnfitError, variables
 from parley.cli.options import Source
 from parley.cli.source import DEFAULT, Found
 from parley.config import load
-from parley.serve.reload import Reading
+from parley.config.problem import Problem
+from parley.serve.rereading import Reading
 from parley.serve.watching import Files, look_back
 from parley.settings import Settings
+
+EMPTY: Final = Problem("", 1, 1, "the file is empty", "write it as a whole, or restart to serve without it")
 
 
 class Again:
@@ -49,7 +53,11 @@ class Again:
         added = {name: value for name, value in given.items() if name not in self._env}
         # A file that was there does not make place for none: it is then one that cannot be read.
         path = self._path = self._path or (DEFAULT if DEFAULT.exists() else None)
-        loaded = load(path, {**added, **self._env}, discovered=self._discovered)
+        if path is not None and path.is_file() and not path.read_bytes().strip():
+            # Whoever wants nothing configured can say so at a start; here it is a file that could not be written.
+            return Reading(problems=(replace(EMPTY, file=self._main),), files=self.files)
+        found, components = self._discovered, self._source.components
+        loaded = load(path, {**added, **self._env}, discovered=found, components=components)
         self.files = self._files(loaded.files, loaded.sought)
         outside = tuple(one for one in loaded.problems if one.file == "environment")
         problems = tuple(one for one in loaded.problems if one not in outside)

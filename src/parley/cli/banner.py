@@ -26,10 +26,12 @@ def before(found: Found) -> Iterator[str]:
         yield safe(f"models: {some([one.model for one in found.models])}")
 
 
-def after(found: Found, addresses: tuple[str, ...]) -> Iterator[str]:
+def after(found: Found, addresses: tuple[str, ...], grpc: str = "") -> Iterator[str]:
     """Addresses, and two lines to paste that get an answer."""
     for address in addresses:
         yield f"listening on {listen.url(address)}"
+    if grpc:
+        yield f"listening on {grpc} for gRPC"
     base = f"{listen.url(addresses[0])}/v1"
     yield "try it:"
     yield f"  {curl(base, asked(found))}"

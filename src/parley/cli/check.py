@@ -49,6 +49,7 @@ def report(found: "Found", probes: list["Probe"]) -> dict[str, Any]:
         "problems": [_problem(one) for one in found.problems],
         "rejected": [_problem(one) for one in found.rejected],
         "absent": [_problem(one) for one in found.absent],
+        "warned": [_problem(one) for one in found.warned],
         "providers": [_answer(one) for one in probes],
     }
 
@@ -79,7 +80,7 @@ def _say(found: "Found", probes: list["Probe"]) -> None:
     from parley.cli.probe import words
     from parley.cli.source import render
 
-    for problem in found.told:
+    for problem in (*found.told, *found.warned):
         click.echo(render(problem) + "\n")
     for one in probes:
         click.echo(f"{one.provider}  {one.endpoint}  {words(one)}")

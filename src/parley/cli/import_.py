@@ -11,7 +11,7 @@ from parley.cli.options import FILE
 @click.command(name="import")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=FILE)
 def import_(files: tuple[Path, ...]) -> None:
-    """Print a configuration made of LocalAI model files.
+    """Print a configuration made of LocalAI model files, Dapr component files or LiteLLM's config.yaml.
 
     What could not be carried over is told on stderr. Paths in the output are as seen from the current folder: save it
     here. Ends with 2 where a file could not be read.

@@ -4,23 +4,21 @@ import functools
 import json
 import secrets
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from parley.cli.exits import Code, stop
+from parley.cli.keylimits import limited
 from parley.cli.options import FILE, store_option
 
 if TYPE_CHECKING:
     from parley.store.keys import Key
+    from parley.store.place import Place
 
-MAX_NAME = 128
 KINDS = ("caller", "admin", "node")
-# What the store has a place for and nothing watches over yet.
-UNENFORCED = ("rpm", "tpm", "parallel", "budget", "budget_period")
 SEEN = "Gateways that serve with this store know within two seconds."
 
 
@@ -86,32 +84,14 @@ def _tags(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) ->
     return {name: said for name, _, said in pairs}
 
 
-def _unenforced(ctx: click.Context, param: click.Parameter, value: Any) -> None:
-    """A limit that nobody watches over is worse than none."""
-    if value is not None:
-        stop(Code.USAGE, f"{param.opts[0]} is not enforced yet: no key was made. Leave it out.")
-
-
-def _limits(command: Callable[..., Any]) -> Callable[..., Any]:
-    kinds: dict[str, Any] = {"budget": float, "budget_period": str}
-    for name in reversed(UNENFORCED):
-        option = f"--{name.replace('_', '-')}"
-        words = "Not enforced yet: refused."
-        add = click.option(option, type=kinds.get(name, int), expose_value=False, callback=_unenforced, help=words)
-        command = add(command)
-    return command
-
-
 def _where(command: Callable[..., Any]) -> Callable[..., Any]:
-    """``--config``, ``--store`` and ``--json``; the command gets the store's ``path`` and whether its ``folder`` may
-    be made."""
+    """``--config``, ``--store`` and ``--json``; the command gets the store's ``place``."""
 
     @functools.wraps(command)
     def placed(*, store: str | None, config: Path | None, **rest: Any) -> Any:
-        from parley.cli.keystore import path_of, url_of
+        from parley.cli.keystore import place_of, url_of
 
-        url = url_of(store, config)
-        return command(path=path_of(url), folder=url is None, **rest)
+        return command(place=place_of(url_of(store, config)), **rest)
 
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print JSON."),
@@ -138,9 +118,9 @@ def keys() -> None:
 @click.option("--sources", type=Listed(_network), default=(), help="Networks it may come from; default: anywhere.")
 @click.option("--expires", type=Span(), help="How long it holds, such as 90d; default: until it is revoked.")
 @click.option("--tag", "tags", multiple=True, metavar="K=V", callback=_tags, help="A word about it; repeatable.")
-@_limits
+@limited(Span())
 @_where
-def create(path: Path, folder: bool, as_json: bool, name: str, kind: str, expires: float | None, **policy: Any) -> None:
+def create(place: "Place", as_json: bool, name: str, kind: str, expires: float | None, **policy: Any) -> None:
     """Make a key and print it, this once."""
     from parley.cli.keystore import linked
     from parley.keys import Holder, digest_of, key_text
@@ -151,7 +131,7 @@ def create(path: Path, folder: bool, as_json: bool, name: str, kind: str, expire
     identity = f"key_{secrets.token_hex(8)}"
     holder = Holder(id=identity, name=_named(name), kind=cast(Any, kind), expires=until, **policy)
     key, text = stored.Key(holder=holder, created=now), key_text(holder.kind, secrets.token_bytes(32))
-    with linked(path, folder=folder) as link:
+    with linked(place) as link:
         stored.create(link, key, digest_of(text.encode()))
     click.echo(f"Keep it: it is not shown again. {SEEN}", err=True)
     click.echo(json.dumps(_shown(key, text), ensure_ascii=False) if as_json else text)
@@ -159,18 +139,23 @@ def create(path: Path, folder: bool, as_json: bool, name: str, kind: str, expire
 
 @keys.command("list")
 @_where
-def list_(path: Path, folder: bool, as_json: bool) -> None:
+def list_(place: "Place", as_json: bool) -> None:
     """List all keys, without their texts."""
-    from parley.cli.keystore import linked
+    from parley.cli.keystore import linked, there
     from parley.cli.models import table
+    from parley.store import counters as spending
     from parley.store import keys as stored
 
     found: list[Key] = []
-    if path.exists():
-        with linked(path, folder=folder, writes=False) as link:
+    spent: Mapping[str, int] = {}
+    if there(place):
+        with linked(place, writes=False) as link:
             found = stored.listed(link)
+            spent = spending.spent(link, [key.holder for key in found], time.time())
     if as_json:
-        click.echo(json.dumps([_shown(key) for key in found], ensure_ascii=False, indent=2))
+        click.echo(
+            json.dumps([_shown(key, spent=spent.get(key.holder.id, 0)) for key in found], ensure_ascii=False, indent=2)
+        )
     elif found:
         table([("NAME", "ID", "KIND", "MODELS", "STATE", "EXPIRES", "LAST USED", "TAGS"), *map(_row, found)])
 
@@ -178,13 +163,13 @@ def list_(path: Path, folder: bool, as_json: bool) -> None:
 @keys.command()
 @click.argument("name")
 @_where
-def revoke(path: Path, folder: bool, as_json: bool, name: str) -> None:
+def revoke(place: "Place", as_json: bool, name: str) -> None:
     """Take a key back for good. NAME may be its id, or the key itself."""
     from parley.cli.keystore import linked
     from parley.store import keys as stored
 
-    _there(path, name)
-    with linked(path, folder=folder) as link:
+    _there(place, name)
+    with linked(place) as link:
         key = stored.revoke(link, _meant(link, name), time.time())
     click.echo(f"Revoked {key.holder.name}. {SEEN}", err=True)
     if as_json:
@@ -195,14 +180,14 @@ def revoke(path: Path, folder: bool, as_json: bool, name: str) -> None:
 @click.argument("name")
 @click.option("--grace", type=Span(), default=0.0, help="How long the old one still holds; default: not at all.")
 @_where
-def rotate(path: Path, folder: bool, as_json: bool, name: str, grace: float) -> None:
+def rotate(place: "Place", as_json: bool, name: str, grace: float) -> None:
     """Print another key in place of one. What it may do, and what it owns, stay. NAME as for revoke."""
     from parley.cli.keystore import linked
     from parley.keys import digest_of, key_text
     from parley.store import keys as stored
 
-    _there(path, name)
-    with linked(path, folder=folder) as link:
+    _there(place, name)
+    with linked(place) as link:
         found = _meant(link, name)
         text = key_text(stored.kind_of(link, found), secrets.token_bytes(32))
         now = time.time()
@@ -215,21 +200,23 @@ def rotate(path: Path, folder: bool, as_json: bool, name: str, grace: float) -> 
 def _named(name: str) -> str:
     """A name that is one."""
     from parley.keys import is_key
+    from parley.store.keytold import NAME_RULE, is_name
 
     if is_key(name):
         stop(Code.USAGE, "that is a key and not a name: it is now in the history of your shell. Revoke it.")
-    if not (0 < len(name) <= MAX_NAME and name.isprintable() and name == name.strip()):
-        stop(Code.USAGE, f"a name has 1 to {MAX_NAME} visible characters and no space around them.")
+    if not is_name(name):
+        stop(Code.USAGE, f"{NAME_RULE}.")
     return name
 
 
-def _there(path: Path, name: str) -> None:
+def _there(place: "Place", name: str) -> None:
     """A store that is not there is not made in order to find nothing in it."""
+    from parley.cli.keystore import there
     from parley.keys import is_key
 
-    if not path.exists():
+    if not there(place):
         said = "that key" if is_key(name) else f"a key named {name!r}"
-        stop(Code.FAILED, f"there is no store at {path}, so {said} is not there.")
+        stop(Code.FAILED, f"there is no store at {place}, so {said} is not there.")
 
 
 def _meant(link: Any, name: str) -> str:
@@ -240,25 +227,11 @@ def _meant(link: Any, name: str) -> str:
     return stored.holder_of(link, digest_of(name.encode())) if is_key(name) else name
 
 
-def _shown(key: "Key", text: str | None = None) -> dict[str, Any]:
-    """For programs. Times are ISO 8601, null where there is none; ``spent`` in USD."""
-    holder = key.holder
-    made: dict[str, Any] = {"id": holder.id, "name": holder.name, "kind": holder.kind}
-    if text is not None:
-        made["key"] = text
-    return {
-        **made,
-        "models": list(holder.models),
-        "dialects": list(holder.dialects),
-        "sources": list(holder.sources),
-        "tags": dict(holder.tags),
-        **{name: key.limits.get(name) for name in UNENFORCED},
-        "spent": 0.0,
-        "created": _time(key.created),
-        "expires": _time(holder.expires),
-        "revoked": _time(key.revoked),
-        "last_used": _time(key.used),
-    }
+def _shown(key: "Key", text: str | None = None, spent: int = 0) -> dict[str, Any]:
+    """For programs; ``spent`` in picodollars."""
+    from parley.store.keytold import told
+
+    return told(key, text, spent)
 
 
 def _row(key: "Key") -> tuple[str, ...]:
@@ -271,4 +244,6 @@ def _row(key: "Key") -> tuple[str, ...]:
 
 
 def _time(seconds: float | None) -> str | None:
-    return None if seconds is None else datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    from parley.store.keytold import moment
+
+    return moment(seconds)

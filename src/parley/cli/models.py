@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 class Row(NamedTuple):
     """One thing to ask for. ``model`` PROVIDER/* stands for every model that provider has; ``engine`` is the file of
-    weights where a model of this machine answers."""
+    weights where a model of this machine answers; ``capabilities`` of each target are those that are known."""
 
     endpoint: str
     model: str
@@ -26,6 +26,7 @@ class Row(NamedTuple):
     targets: tuple[str, ...]
     weights: tuple[int, ...]
     engine: str | None = None
+    capabilities: tuple[dict[str, bool], ...] = ()
 
 
 @click.command()
@@ -56,12 +57,19 @@ def rows(found: "Found") -> Iterator[Row]:
         names, weights = zip(*((target.name, target.weight) for target in registration.targets), strict=True)
         for endpoint in endpoints(settings, registration):
             yield Row(
-                endpoint, registration.model, registration.strategy, names, weights, _engine(settings, registration)
+                endpoint,
+                registration.model,
+                registration.strategy,
+                names,
+                weights,
+                _engine(settings, registration),
+                tuple(_known(settings, target.provider) for target in registration.targets),
             )
     for name, provider in settings.providers.items():
         if provider.transport not in ("echo", "local"):
             for endpoint, model in product(_served(provider.paths), found.offered.get(name, ("*",))):
-                yield Row(endpoint, f"{name}/{model}", "fallback", (f"{name}/{model}",), (1,))
+                called = f"{name}/{model}"
+                yield Row(endpoint, called, "fallback", (called,), (1,), None, (_known(settings, name),))
 
 
 def _grouped(listed: Iterable[Row]) -> Iterator[tuple[str, str, str]]:
@@ -103,6 +111,14 @@ def _served(paths: Iterable[str]) -> tuple[str, ...]:
 
     offered = set(paths)
     return tuple(name for name, operation in OPERATIONS.items() if not offered.isdisjoint(operation.carriers))
+
+
+def _known(settings: "Settings", name: str) -> dict[str, bool]:
+    """What a provider's models can, or cannot, as far as the vendor table says."""
+    from parley.vendors import capabilities
+
+    provider = settings.providers.get(name)
+    return {} if provider is None else capabilities(provider)
 
 
 def _engine(settings: "Settings", registration: "Registration") -> str | None:

@@ -14,11 +14,13 @@ FILE = click.Path(path_type=Path)
 
 
 class Source(NamedTuple):
-    """Where the settings come from, as asked for. ``config`` None: parley.yaml of this folder if there is one."""
+    """Where the settings come from, as asked for. ``config`` None: parley.yaml of this folder if there is one;
+    ``components`` are folders of Dapr component files."""
 
     config: Path | None = None
     env_file: Path | None = None
     discover: bool = True
+    components: tuple[Path, ...] = ()
 
 
 def source_options(command: Command) -> Command:
@@ -50,20 +52,32 @@ source_argument = click.argument("config_file", metavar="[CONFIG]", required=Fal
 
 
 def _url(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    from parley.store.place import path_of
+    from parley.store.place import missing, place_of
 
-    if value is not None and value.startswith(("postgresql:", "postgres:")):
-        not_yet("a store other than SQLite for --store")
     try:
         if value is not None:
-            path_of(value)
+            place_of(value)
     except ValueError as error:
         raise click.BadParameter(f"{error}.", ctx, param) from None
+    if lacks := missing(value):
+        raise click.BadParameter(f"{lacks}.", ctx, param)
     return value
 
 
+components_option = click.option(
+    "--components",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="A folder of Dapr component files; repeatable.",
+)
+
+
 store_option = click.option(
-    "--store", metavar="URL", callback=_url, help="The store, sqlite:///FILE; default: the configuration's."
+    "--store",
+    metavar="URL",
+    callback=_url,
+    help="The store, sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE; default: the configuration's.",
 )
 
 
@@ -81,10 +95,3 @@ def refused(*options: str) -> Callable[[Command], Command]:
 def _refuse(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
     if value is not None:
         not_yet(param.opts[0])
-
-
-def one_worker(ctx: click.Context, param: click.Parameter, value: int) -> int:
-    """1; more is "not available yet"."""
-    if value != 1:
-        not_yet(f"--workers {value}")
-    return value

@@ -70,9 +70,11 @@ def _valid(url: str) -> bool:
         return False
 
 
-def ask(url: str, path: str, body: bytes | None = None) -> Reply:
-    """GET, or POST of a JSON body, to ``path`` below the API's base; any status is an answer."""
+def ask(url: str, path: str, body: bytes | None = None, *, top: bool = False) -> Reply:
+    """GET, or POST of a JSON body, to ``path`` below the API's base, or below the ``top`` of the gateway; any status is
+    an answer."""
     base = base_of(url)
+    base = base.removesuffix("/v1") if top else base
     headers = {"user-agent": f"parley/{__version__}", "accept": "*/*"}
     if body is not None:
         headers["content-type"] = "application/json"

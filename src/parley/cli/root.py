@@ -17,11 +17,17 @@ COMMANDS = {
     "models": "parley.cli.models:models",
     "check": "parley.cli.check:check",
     "keys": "parley.cli.keys:keys",
+    "store": "parley.cli.store:store",
+    "logs": "parley.cli.logs:logs",
+    "batch": "parley.cli.batch:batch",
+    "nodes": "parley.cli.nodes:nodes",
     "import": "parley.cli.import_:import_",
+    "publish": "parley.cli.brokers:publish",
+    "consume": "parley.cli.brokers:consume",
     "openapi": "parley.cli.openapi:openapi",
 }
 NOT_YET = frozenset(
-    ("chat", "init", "nodes", "batch", "top", "logs", "publish", "consume"),
+    ("chat", "init", "top"),
 )
 
 

@@ -28,7 +28,7 @@ class Found(Struct, frozen=True, kw_only=True):
     """What was found. With ``broken`` the settings are only what could still be made out.
 
     ``rejected`` are mistakes of included files, which were left out; ``absent`` tells of files that models need and
-    that are not there. ``files`` were read beside ``path``, and more are looked for by the patterns of ``sought``;
+    that are not there, ``warned`` of what should be known although it is right. ``files`` were read beside ``path``, and more are looked for by the patterns of ``sought``;
     ``discovered`` are the servers of this machine. ``origins`` says in words where each provider comes from;
     ``offered`` which models a local server named.
     """
@@ -37,6 +37,7 @@ class Found(Struct, frozen=True, kw_only=True):
     problems: tuple[Problem, ...] = ()
     rejected: tuple[Problem, ...] = ()
     absent: tuple[Problem, ...] = ()
+    warned: tuple[Problem, ...] = ()
     path: Path | None = None
     origins: Mapping[str, str] = {}
     offered: Mapping[str, tuple[str, ...]] = {}
@@ -67,7 +68,7 @@ def find(source: Source) -> Found:
         os.environ.update({name: value for name, value in read(source.env_file).items() if name not in os.environ})
     path = source.config or (DEFAULT if DEFAULT.exists() else None)
     local = _local() if path is None and source.discover else ()
-    loaded = load(path, os.environ, discovered=local)
+    loaded = load(path, os.environ, discovered=local, components=source.components)
     offered = {
         one.provider.name: one.models for one in local if loaded.settings.providers[one.provider.name] is one.provider
     }
@@ -76,6 +77,7 @@ def find(source: Source) -> Found:
         problems=loaded.problems,
         rejected=loaded.rejected,
         absent=loaded.absent,
+        warned=loaded.warned,
         path=path,
         origins=_origins(loaded.settings, path, offered),
         offered=offered,
@@ -90,7 +92,7 @@ def usable(found: Found) -> Found:
 
     Included files that are wrong are left out, and models whose files are missing are there all the same.
     """
-    for problem in found.told:
+    for problem in (*found.told, *found.warned):
         click.echo(render(problem, err=True), err=True)
     if found.broken:
         count = sum(problem.file != "environment" for problem in found.problems)
@@ -134,6 +136,10 @@ def _origins(settings: Settings, path: Path | None, offered: Mapping[str, tuple[
     words = {}
     for name, provider in settings.providers.items():
         if provider.transport == "local":
+            continue
+        if provider.name != provider.label:
+            component = settings.components.get(provider.label)
+            words[f"{provider.label} (Dapr)"] = "component" if component is None else component.type
             continue
         if provider.transport == "echo":
             words[name] = "built in, needs no account"

@@ -6,6 +6,8 @@ from typing import TypeAlias
 
 Amount: TypeAlias = int | float | str
 
+# A hundred years: what is counted from now on stays a time that calendars know.
+LONGEST = 36_500 * 86_400.0
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 BYTES = {
     "B": 1, "": 1,
@@ -20,7 +22,10 @@ SIZE_PATTERN = r"^\s*\d+(\.\d+)?\s*([kKmMgGtT][iI]?[bB]|[bB])?\s*$"
 def duration(value: Amount) -> float:
     """Seconds. Raises ValueError saying what was expected."""
     expected = "a duration such as 500ms, 5s, 1m, 2h or 30d, or a number of seconds"
-    return _positive(*_split(value, expected), SECONDS | {"": 1.0}, expected)
+    seconds = _positive(*_split(value, expected), SECONDS | {"": 1.0}, expected)
+    if seconds > LONGEST:
+        raise ValueError("must be at most 36500d")
+    return seconds
 
 
 def size(value: Amount) -> int:

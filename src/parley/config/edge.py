@@ -1,29 +1,29 @@
 """The rest of the file: listeners, names, limits, keys, and what is not available yet."""
 
+import re
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from typing import TypeVar
 
 from parley.config.address import is_name, listener
 from parley.config.amounts import SECONDS, duration, size
 from parley.config.document import Path
 from parley.config.report import Report
-from parley.config.shape import AddressesEntry, File, LimitsEntry
-from parley.settings import Limits
+from parley.config.shape import File, LimitsEntry
+from parley.settings import SERVED_STORE, Limits
 
 T = TypeVar("T")
 
 SIZES = ("body", "upload", "header")
 TIMES = ("header_time", "body_time")
+INSTALL = "pip install 'parley[postgres]'"
+INSTALL_GRPC = "pip install 'parley[grpc]'"
+GRPC = "127.0.0.1:50001"
+NO_GRPC = "the gRPC listener needs packages that are not installed"
 COUNTS = ("connections", "streams")
 
 # Key of the file -> what it will be, and the way out until then.
-PENDING: Mapping[str, tuple[str, str]] = {
-    "grpc": ("the gRPC listener", "remove it; HTTP listeners go under listen:"),
-    "prices": ("prices", ""),
-    "connections": ("broker connections", ""),
-    "streams": ("messaging streams", ""),
-    "node": ("the network of nodes", ""),
-}
+PENDING: Mapping[str, tuple[str, str]] = {}
 
 
 def reject_pending(file: File, report: Report) -> None:
@@ -31,13 +31,6 @@ def reject_pending(file: File, report: Report) -> None:
     for name, (what, hint) in PENDING.items():
         if getattr(file, name) not in (None, [], {}):
             report.later((name,), what, hint)
-    if file.cache.responses != "off":
-        report.later(("cache", "responses"), "caching of answers", "write off")
-    plain = AddressesEntry()
-    if file.addresses.nodes not in (plain.nodes, ()):
-        report.later(("addresses", "nodes"), "nodes that register from elsewhere")
-    if file.addresses.fetch != plain.fetch:
-        report.later(("addresses", "fetch"), "fetching URLs for a caller")
 
 
 def listeners_of(file: File, report: Report) -> tuple[str, ...]:
@@ -51,6 +44,23 @@ def listeners_of(file: File, report: Report) -> tuple[str, ...]:
         if text in given[:index]:
             report.add(path, f"{text} is given twice", "keep one of them")
     return given
+
+
+def grpc_of(file: File, report: Report, *, wanted: bool) -> str:
+    """Where gRPC is served: as said, at the usual address where it is ``wanted`` anyway, else nowhere ("")."""
+    given = file.grpc
+    if given is None:
+        return GRPC if wanted and grpc_installed() else ""
+    _checked(listener, given, ("grpc",), report)
+    if not grpc_installed():
+        report.add(("grpc",), NO_GRPC, INSTALL_GRPC)
+        return ""
+    return given
+
+
+def grpc_installed() -> bool:
+    """Whether all that serves gRPC is here; nothing of it is imported."""
+    return all(find_spec(name) is not None for name in ("grpc", "grpc_reflection", "grpc_status", "dapr"))
 
 
 def hosts_of(file: File, report: Report) -> tuple[str, ...]:
@@ -68,11 +78,13 @@ def store_of(file: File, report: Report) -> str | None:
     url = file.store
     if url is None or (url.startswith("sqlite:///") and len(url) > len("sqlite:///")):
         return url
-    if url.startswith(("postgresql:", "postgres:")):
-        report.later(("store",), "a store other than SQLite", "write sqlite:///parley.db or remove it")
-    else:
-        message = "expected sqlite:///FILE: relative as in sqlite:///parley.db, absolute as in sqlite:////var/parley.db"
+    if not re.fullmatch(SERVED_STORE, url):
+        message = "expected sqlite:///FILE, as in sqlite:///parley.db or sqlite:////var/parley.db, or postgresql://..."
         report.add(("store",), message, "remove it for the file in the user's data directory")
+    elif find_spec("psycopg") is None:
+        report.add(("store",), "a store on PostgreSQL needs psycopg, which is not installed", INSTALL)
+    else:
+        return url
     return None
 
 

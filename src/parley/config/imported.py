@@ -1,4 +1,4 @@
-"""Configurations of other programs, read into one of ours: for now model files of LocalAI.
+"""Configurations of other programs, read into one of ours: LocalAI's model files, Dapr's components, LiteLLM's.
 
 Nothing is left out in silence: what has no place here is told in a note. Source: registrations contract, part 2.
 """
@@ -10,11 +10,13 @@ from typing import Any
 from msgspec import Struct
 
 from parley.config.build import Builder, scalar
+from parley.config.components.importing import Components
 from parley.config.document import Document
 from parley.config.environment import ECHO
 from parley.config.load import load_text
 from parley.config.pieces import is_component
 from parley.config.problem import Problem
+from parley.config.proxy_list import Config
 from parley.config.translated import Model, model_of
 
 LISTS = ("model_list", "router_settings")
@@ -51,6 +53,8 @@ class _Reader:
         self.models: dict[str, tuple[str, Model]] = {}
         self.notes: list[Note] = []
         self.problems: list[Problem] = []
+        self.components = Components()
+        self.others: list[Config] = []
 
     def file(self, name: str, text: str) -> None:
         """The models of one file: one per document, or a list."""
@@ -67,8 +71,14 @@ class _Reader:
         if foreign:
             self.problems.append(document.problem((), *foreign))
             return
+        if is_component(document):
+            self.components.add(document)
+            return
         value = Builder(document, None).build()
         self.problems += document.problems
+        if isinstance(value, dict) and any(document.holds(name) for name in LISTS):
+            self.others.append(Config(document.name, value))
+            return
         for item in value if isinstance(value, list) else [value]:
             if isinstance(item, dict) and isinstance(item.get("name"), str) and item["name"].strip():
                 self._model(document.name, item)
@@ -102,12 +112,58 @@ class _Reader:
                 entries.append({"model": model.name, "alias": model.alias})
             else:
                 self.notes.append(Note(f"{file}: {model.name}", f'left out: an alias of "{model.alias}", not imported'))
+        rest = self._theirs(providers, entries)
         config = {"providers": providers} if providers else {}
-        return Imported({**config, "models": entries}, tuple(self.notes), tuple(self.problems))
+        return Imported({**rest, **config, "models": entries}, tuple(self.notes), tuple(self.problems))
+
+    def _theirs(self, providers: dict[str, Any], entries: list[Mapping[str, Any]]) -> dict[str, Any]:
+        """What other programs' files add; the rest of a configuration."""
+        rest: dict[str, Any] = {}
+        more, components = self.components.written()
+        found = [(more, components, self.components.notes)]
+        for other in self.others:
+            found.append((other.providers, other.entries, other.notes))
+            rest |= other.rest
+        for added, listed, notes in found:
+            self.notes += [Note(where, text) for where, text in notes]
+            names = _apart(added, providers)
+            providers |= {names[name]: value for name, value in added.items()}
+            taken = {str(entry["model"]) for entry in entries}
+            for entry in listed:
+                if entry["model"] in taken:
+                    self.notes.append(Note(str(entry["model"]), "left out: there is a model of the same name"))
+                else:
+                    entries.append(_renamed(entry, names))
+        return rest
 
     def _is_there(self, name: str) -> bool:
         """Whether an alias leads to a model that is no alias itself."""
         return name in self.models and self.models[name][1].alias is None
+
+
+def _apart(added: Mapping[str, Any], taken: Mapping[str, Any]) -> dict[str, str]:
+    """Names of providers that are not taken."""
+    names: dict[str, str] = {}
+    for name in added:
+        made, count = name, 1
+        while made in taken or made in names.values():
+            count += 1
+            made = f"{name}-{count}"
+        names[name] = made
+    return names
+
+
+def _renamed(entry: Mapping[str, Any], names: Mapping[str, str]) -> Mapping[str, Any]:
+    """The entry with the providers of its targets as they are called now."""
+
+    def named(target: str) -> str:
+        provider, _, model = target.partition("/")
+        return f"{names.get(provider, provider)}/{model}"
+
+    if "targets" not in entry:
+        return entry
+    targets = [{**one, "to": named(one["to"])} if isinstance(one, dict) else named(one) for one in entry["targets"]]
+    return {**entry, "targets": targets}
 
 
 def written(config: Mapping[str, Any]) -> str:
@@ -136,11 +192,7 @@ def _fault(model: Model) -> str:
 
 
 def _foreign(document: Document) -> tuple[str, str] | None:
-    """Message and hint for a document of a program that is not read yet, or of our own."""
-    if is_component(document):
-        return "Dapr components: not available yet", "write a provider and a model for it by hand, for now"
-    if any(document.holds(name) for name in LISTS):
-        return "a configuration of LiteLLM: not available yet", "write its models under models: by hand, for now"
+    """Message and hint for a document of our own."""
     if not document.holds("name") and any(document.holds(name) for name in OURS):
         return "this is a configuration of Parley already", "name it under include:, or serve it as it is"
     return None

@@ -1,11 +1,11 @@
 """``include:``, from patterns to files."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from glob import escape, glob, has_magic
 from pathlib import Path as FilePath
 
 from parley.config.document import Path
-from parley.config.pieces import Piece, piece_of, read_text
+from parley.config.pieces import Piece, components_of, piece_of, read_text
 from parley.config.problem import Problem
 from parley.config.report import Report
 from parley.config.variables import Scope
@@ -50,6 +50,21 @@ def piece(path: FilePath, scope: Scope) -> Piece:
     made = _absent(text) if isinstance(text, Problem) else piece_of(text, name, Scope(scope.env, path.parent))
     made.files.insert(0, name)
     return made
+
+
+def component_folder(folder: FilePath, env: Mapping[str, str]) -> list[Piece]:
+    """The component files of a folder as Dapr has them: those below it are not looked at."""
+    try:
+        files = folder_of(folder)
+    except OSError as error:
+        return [_absent(Problem(str(folder), 0, 0, f"cannot read it: {error.strerror}", "--components names a folder"))]
+    pieces = []
+    for path in files:
+        text = read_text(path, str(path))
+        made = _absent(text) if isinstance(text, Problem) else components_of(text, str(path), Scope(env, folder))
+        made.files.append(str(path))
+        pieces.append(made)
+    return pieces
 
 
 def sought(patterns: str | tuple[str, ...], folder: FilePath) -> tuple[tuple[str, str], ...]:

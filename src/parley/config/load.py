@@ -2,27 +2,50 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path as FilePath
+from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from parley import vendors
+from parley.config.batched import batches_of
 from parley.config.build import Builder
+from parley.config.cached import caching_of
+from parley.config.components.made import PLACES, Gathered
 from parley.config.document import Document
-from parley.config.edge import hosts_of, limits_of, listeners_of, reject_pending, retention_of, store_of
+from parley.config.edge import (
+    INSTALL_GRPC,
+    grpc_installed,
+    grpc_of,
+    hosts_of,
+    limits_of,
+    listeners_of,
+    reject_pending,
+    retention_of,
+    store_of,
+)
 from parley.config.environment import Discovered, echo, echo_registration, found
 from parley.config.fitting import fitted
-from parley.config.include import folder_of, included, piece, sought
+from parley.config.hooks import hooks_of
+from parley.config.include import component_folder, folder_of, included, piece, sought
 from parley.config.local import LOCAL
 from parley.config.models import Known
+from parley.config.noding import node_of
 from parley.config.pairs import Pairs, pairs_of
-from parley.config.pieces import Piece, entries_of, is_registration, piece_of, read_text
+from parley.config.pieces import Entry, Piece, Site, entries_of, is_registration, piece_of, read_text
 from parley.config.problem import Problem
 from parley.config.providers import providers_of
+from parley.config.quotas import admission_of, quotas_of
 from parley.config.report import Report
 from parley.config.shape import File
+from parley.config.spending import ledger_of, prices_of
+from parley.config.streamed import streams_of
+from parley.config.telling import slow_of, telemetry_of
+from parley.config.tokens import issuer_of
 from parley.config.variables import Scope
 from parley.settings import Provider, Rejected, Settings
+
+_UNHEARD: Final = Problem("", 0, 0, "components are served over HTTP alone; gRPC needs more packages", INSTALL_GRPC)
 
 
 class Loaded(Struct, frozen=True):
@@ -30,6 +53,7 @@ class Loaded(Struct, frozen=True):
 
     ``rejected`` are mistakes of included files, which were left out: the rest can be served. ``absent`` tells of
     files that a model needs and that are not there: it is served, and its requests fail until they are.
+    ``warned`` is what should be known although nothing is wrong.
     ``files`` are those that were read beside the configuration itself (included ones, ``file:`` references);
     ``sought`` are the patterns of included ones, each with the folder that it starts from.
     """
@@ -40,22 +64,34 @@ class Loaded(Struct, frozen=True):
     rejected: tuple[Problem, ...] = ()
     absent: tuple[Problem, ...] = ()
     sought: tuple[tuple[str, str], ...] = ()
+    warned: tuple[Problem, ...] = ()
 
 
 def load(
-    path: str | FilePath | None, env: Mapping[str, str], *, discovered: Iterable[Discovered | Provider] = ()
+    path: str | FilePath | None,
+    env: Mapping[str, str],
+    *,
+    discovered: Iterable[Discovered | Provider] = (),
+    components: Iterable[FilePath] = (),
 ) -> Loaded:
     """The configuration at ``path`` together with the environment: a file, a folder of registrations, or none
-    (None). Never raises."""
+    (None); and the component files of some folders. Never raises."""
+    around = _Around(env, tuple(discovered), tuple(dict.fromkeys(components)))
+    loaded = _read(path, around)
+    more = tuple((str(folder), ".") for folder in around.components)
+    return replace(loaded, sought=(*loaded.sought, *more)) if more else loaded
+
+
+def _read(path: str | FilePath | None, around: "_Around") -> Loaded:
     if path is None:
-        return load_text("", env, discovered=discovered)
+        return _text("", "parley.yaml", FilePath(), around)
     file = FilePath(path)
     if file.is_dir():
-        return _folder(file, env, discovered)
+        return _folder(file, around)
     text = read_text(file, str(path))
     if isinstance(text, str):
-        return load_text(text, env, name=str(path), folder=file.parent, discovered=discovered)
-    return _nothing(text, env, discovered)
+        return _text(text, str(path), file.parent, around)
+    return _nothing(text, around)
 
 
 def load_text(
@@ -67,11 +103,16 @@ def load_text(
     discovered: Iterable[Discovered | Provider] = (),
 ) -> Loaded:
     """A configuration given as text; ``folder`` is where relative paths start (the current one)."""
+    return _text(text, name, folder or FilePath(), _Around(env, tuple(discovered)))
+
+
+def _text(text: str, name: str, folder: FilePath, around: "_Around") -> Loaded:
     document = Document(text, name)
-    scope = Scope(env, folder or FilePath())
+    around = replace(around, folder=folder)
+    scope = Scope(around.env, folder)
     if not document.empty and is_registration(document):
         piece = piece_of(text, name, scope, main=True)
-        return _loaded(File(), Report(Document("", name)), [piece], _Around(env, tuple(discovered)))
+        return _loaded(File(), Report(Document("", name)), [piece], around)
     if document.more:
         message = "a second document begins here: one configuration is one document"
         hint = "remove the line ---; registrations, one per document, go into files under include:"
@@ -84,7 +125,7 @@ def load_text(
     main.entries += entries_of(file.models, report, scope.folder)
     main.files += builder.files
     pieces = [main, *included(file.include, scope, name, report)] if file.include else [main]
-    loaded = _loaded(file, report, pieces, _Around(env, tuple(discovered)))
+    loaded = _loaded(file, report, pieces, around)
     return replace(loaded, sought=sought(file.include, scope.folder)) if file.include else loaded
 
 
@@ -93,32 +134,35 @@ class _Around(Struct, frozen=True):
 
     env: Mapping[str, str]
     discovered: tuple[Discovered | Provider, ...]
+    components: tuple[FilePath, ...] = ()
+    folder: FilePath = FilePath()
 
 
-def _folder(folder: FilePath, env: Mapping[str, str], discovered: Iterable[Discovered | Provider]) -> Loaded:
+def _folder(folder: FilePath, around: _Around) -> Loaded:
     """The registrations of a folder's files."""
     try:
         files = folder_of(folder)
     except OSError as error:
-        return _nothing(Problem(str(folder), 0, 0, f"cannot read it: {error.strerror}"), env, discovered)
+        return _nothing(Problem(str(folder), 0, 0, f"cannot read it: {error.strerror}"), around)
     if not files:
         problem = Problem(str(folder), 0, 0, "there is no .yaml or .yml file in this folder", "name a configuration")
-        return _nothing(problem, env, discovered)
-    pieces = [piece(path, Scope(env, folder)) for path in files]
+        return _nothing(problem, around)
+    pieces = [piece(path, Scope(around.env, folder)) for path in files]
     report = Report(Document("", str(folder)))
-    loaded = _loaded(File(), report, pieces, _Around(env, tuple(discovered)))
+    loaded = _loaded(File(), report, pieces, around)
     return replace(loaded, sought=((str(folder), "."),))
 
 
-def _nothing(problem: Problem, env: Mapping[str, str], discovered: Iterable[Discovered | Provider]) -> Loaded:
+def _nothing(problem: Problem, around: _Around) -> Loaded:
     """What there is where the file cannot be read."""
     main = Piece(main=True)
     main.extra.append(problem)
-    return _loaded(File(), Report(Document("", problem.file)), [main], _Around(env, tuple(discovered)))
+    return _loaded(File(), Report(Document("", problem.file)), [main], around)
 
 
 def _loaded(file: File, report: Report, pieces: list[Piece], around: _Around) -> Loaded:
     """Everything together, and every mistake where it belongs."""
+    pieces = [*pieces, *(piece for folder in around.components for piece in component_folder(folder, around.env))]
     settings, pairs = _settings(file, report, pieces, around)
     main = [problem for piece in pieces if piece.main for problem in piece.problems]
     others = [problem for piece in pieces if not piece.main for problem in piece.problems]
@@ -132,28 +176,70 @@ def _loaded(file: File, report: Report, pieces: list[Piece], around: _Around) ->
         tuple(dict.fromkeys(name for piece in pieces for name in piece.files)),
         rejected,
         pairs.absent,
+        warned=pairs.warned,
     )
 
 
 def _settings(file: File, report: Report, pieces: list[Piece], around: _Around) -> tuple[Settings, Pairs]:
     """The file wins over the environment, the environment over what was found."""
     reject_pending(file, report)
-    providers = _providers(file, around, report)
+    made = _components(pieces, around.env)
+    providers = {**_providers(file, around, report), **made.providers}
     pairs = pairs_of(pieces, Known(providers, report.named, _reasons()), echo_registration())
+    cache, cache_size = caching_of(file.cache, report)
+    silent = bool(made.components) and file.grpc is None and not grpc_installed()
+    pairs = replace(pairs, absent=(*pairs.absent, *made.notes, *([_UNHEARD] if silent else [])))
+    streams, warned = streams_of(file.streams, file.connections, around.env, report)
+    pairs = replace(pairs, warned=warned)
     settings = Settings(
+        components=made.components,
         listen=listeners_of(file, report),
+        grpc=grpc_of(file, report, wanted=bool(made.components)),
         hosts=hosts_of(file, report),
         providers={**providers, **pairs.providers},
         registrations=pairs.registrations,
         offered=_offered(around.discovered, providers),
         limits=limits_of(file.limits, report),
         log_requests=file.log.requests,
+        slow=slow_of(file, report),
+        telemetry=telemetry_of(file, report),
+        dapr_token=around.env.get("DAPR_API_TOKEN", "").strip(),
         admin_key=(file.auth.admin_key or "").strip(),
         auth_required=file.auth.required,
         store=store_of(file, report),
         retention=retention_of(file, report),
+        cache=cache,
+        cache_size=cache_size,
+        hooks=hooks_of(file.hooks, report),
+        jwt=issuer_of(file.auth.jwt, report),
+        prices=prices_of(file, providers, report),
+        ledger=ledger_of(file, report),
+        quotas=quotas_of(file.quotas, report),
+        admission=admission_of(file.admission, report),
+        batches=batches_of(file.batches, report),
+        connections=file.connections,
+        streams=streams,
+        node=node_of(file.node, file.addresses, report, around.folder),
     )
     return settings, pairs
+
+
+def _components(pieces: list[Piece], env: Mapping[str, str]) -> Gathered:
+    """What component files say; their registrations are entries of the piece that they stand in."""
+    documents = [one for piece in pieces for one in piece.components]
+    if not documents:
+        return Gathered()
+    from parley.config.components.gathered import gathered
+
+    made = gathered(documents, env)
+    pieces[0].files += made.files
+    homes = {id(document): (piece, folder) for piece in pieces for document, folder in piece.components}
+    for report in made.reports:
+        homes[id(report.document)][0].reports.append(report)
+    for one in made.found:
+        piece, folder = homes[id(one.report.document)]
+        piece.entries.append(Entry(one.entry, Site(one.report, (), folder, PLACES)))
+    return made
 
 
 def _providers(file: File, around: _Around, report: Report) -> dict[str, Provider]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Set
 
 from msgspec import UNSET, Struct, UnsetType
 
+from parley.config.cached import own_caching
 from parley.config.document import Path
 from parley.config.local import Fixed, fixed_of
 from parley.config.members import members_of
@@ -12,12 +13,13 @@ from parley.config.problem import listed, suggest
 from parley.config.shape import ModelEntry, SettingsEntry, TargetEntry
 from parley.operations import OPERATIONS
 from parley.operations import operation_of as named_operation
-from parley.settings import EVERY, Provider, Retries, Target
+from parley.settings import EVERY, NODE, Caching, Provider, Retries, Target
 
 Key = tuple[str, str]
 
 BESIDE_ALIAS = (
     "targets", "settings", "local_settings", "defaults", "overrides", "strategy", "retries", "unknown_fields",
+    "choices", "priority", "cache",
 )  # fmt: skip
 
 
@@ -40,6 +42,7 @@ class Draft(Struct, frozen=True, kw_only=True):
     fixed: Fixed
     defaults: Mapping[str, object]
     overrides: Mapping[str, object]
+    cache: Caching
 
     @property
     def model(self) -> str:
@@ -73,7 +76,6 @@ class _Reader:
         model = self.value.model
         if not model or model != model.strip() or not model.isprintable():
             self.site.add(("model",), "a model's name is not empty, and has no spaces around it", "rename it")
-        self._pending()
         self._alias()
         endpoint = self._endpoint()
         operation = endpoint if endpoint in OPERATIONS else EVERY
@@ -85,14 +87,8 @@ class _Reader:
             fixed=self._fixed(),
             defaults=members_of(self.site, "defaults", self.value.defaults, operation),
             overrides=members_of(self.site, "overrides", self.value.overrides, operation),
+            cache=own_caching(self.value.cache, self.site),
         )
-
-    def _pending(self) -> None:
-        """What later versions will know."""
-        if self.value.share:
-            self.site.later(("share",), "sharing a model with the network of nodes")
-        if self.value.cache.responses != "off":
-            self.site.later(("cache", "responses"), "caching of answers", "write off")
 
     def _alias(self) -> None:
         """An alias is a name and nothing else."""
@@ -146,11 +142,19 @@ class _Reader:
             hint = "the provider is what stands before the first slash"
             self.site.add(place, f'"{text}" is not a target: expected provider/model', hint)
             return None
-        if provider in self.known.providers:
+        if provider == NODE and provider not in self.known.providers:
+            self._at_nodes(place, model)
+        elif provider in self.known.providers:
             self._offered(place, provider, endpoint)
         else:
             self._provider(place, provider)
         return Target(provider, model, weight)
+
+    def _at_nodes(self, place: Path, model: str) -> None:
+        """A model of nodes: whether it is there shows only later."""
+        project, slash, name = model.partition("/")
+        if not (project and slash and name):
+            self.site.add(place, "a model of nodes has a project", "write node/PROJECT/MODEL")
 
     def _offered(self, place: Path, name: str, endpoint: str) -> None:
         """Whether a provider can answer the operation at all."""

@@ -16,12 +16,14 @@ from parley.settings import EVERY, Engine, Provider, Registration, Retries, Targ
 
 class Pairs(Struct, frozen=True):
     """What was made of the entries. ``absent`` tells of files that a model needs and that are not there;
-    ``lost`` of entries that cannot be served, maybe because an included file was left out."""
+    ``lost`` of entries that cannot be served, maybe because an included file was left out; ``warned`` is what should
+    be known although it is right."""
 
     registrations: dict[Key, Registration]
     providers: dict[str, Provider]
     absent: tuple[Problem, ...] = ()
     lost: tuple[Problem, ...] = ()
+    warned: tuple[Problem, ...] = ()
 
 
 def pairs_of(pieces: Iterable[Piece], known: Known, builtin: Registration) -> Pairs:
@@ -101,6 +103,8 @@ class _Table:
         values = (draft.entry.value, *([above.entry.value] if above else []))
         strategies = (one.strategy for one in values if one.strategy is not UNSET)
         unknown = (one.unknown_fields for one in values if one.unknown_fields is not UNSET)
+        priorities = (one.priority for one in values if one.priority is not UNSET)
+        choices = (one.choices for one in values if one.choices is not UNSET)
         retries = (one.retries for one in (draft, above) if one is not None and one.retries is not UNSET)
         fixed = draft.fixed.below(above.fixed) if above else draft.fixed
         self.registrations[draft.key] = Registration(
@@ -113,6 +117,10 @@ class _Table:
             overrides=merged(above.overrides if above else {}, draft.overrides),
             retries=next(retries, Retries()),
             unknown_fields=next(unknown, "forward"),
+            choices=next(choices, "refuse"),
+            priority=next(priorities, "normal"),
+            cache=draft.cache if above is None else draft.cache.over(above.cache),
+            share=any(one.share for one in values),
         )
 
     def _targets(self, draft: Draft, above: Draft | None) -> tuple[Target, ...]:

@@ -70,6 +70,7 @@ class Piece:
         self.reports: list[Report] = []
         self.extra: list[Problem] = []
         self.files: list[str] = []
+        self.components: list[tuple[Document, FilePath]] = []
 
     @property
     def problems(self) -> list[Problem]:
@@ -125,7 +126,7 @@ def piece_of(text: str, name: str, scope: Scope, main: bool = False) -> Piece:
         if one.empty:
             continue
         if is_component(one):
-            _component(one, piece)
+            piece.components.append((one, scope.folder))
         elif is_registration(one):
             _registration(Builder(one, scope), scope.folder, piece)
         else:
@@ -133,11 +134,16 @@ def piece_of(text: str, name: str, scope: Scope, main: bool = False) -> Piece:
     return piece
 
 
-def _component(document: Document, piece: Piece) -> None:
-    """A document that a later version will read."""
-    report = Report(document)
-    report.later(("kind",), "Dapr components", "move it to a file that is not included, for now")
-    piece.reports.append(report)
+def components_of(text: str, name: str, scope: Scope) -> Piece:
+    """The components of one file of a folder that holds them; what else may stand there is somebody else's."""
+    document = Document(text, name)
+    piece = Piece()
+    piece.extra += document.problems
+    document.problems.clear()
+    for one in (document, *document.more):
+        if not one.empty and is_component(one):
+            piece.components.append((one, scope.folder))
+    return piece
 
 
 def _registration(builder: Builder, folder: FilePath, piece: Piece) -> None:

@@ -14,10 +14,14 @@ from parley import extensions
 from parley.config.amounts import DURATION_PATTERN, SIZE_PATTERN
 from parley.config.edge import PENDING
 from parley.config.members import NOT_SETTABLE, SPELLINGS
+from parley.config.noding import BUCKET, HOST
+from parley.config.noding import URL as URL_OF_NATS
 from parley.config.providers import HEADER, PATHS
-from parley.config.shape import File, RegistrationFile
+from parley.config.quotas import MAX_USD, WINDOWS
+from parley.config.shape import File, PriceEntry, RegistrationFile
 from parley.operations import OPERATIONS
-from parley.settings import EVERY
+from parley.settings import EVERY, SERVED_STORE
+from parley.streams.address import KINDS
 
 Rule: TypeAlias = dict[str, Any]
 
@@ -26,7 +30,7 @@ NAME = "[A-Za-z_][A-Za-z0-9_]*"
 REFERENCE = rf"(?:^|[^$])\$\{{{NAME}(?::-[^}}]*)?\}}|^(?:os\.environ/|env\.){NAME}$|^file:."
 NOT_ZERO = r"(?!\s*0+(?:\.0+)?\s*[A-Za-z]*\s*$)"
 SPOKEN = r"^(?:[tT][rR][uU][eE]|[fF][aA][lL][sS][eE]|[01])$"
-DENIED = r"^(?:[fF][aA][lL][sS][eE]|0)$"
+KEPT = r"^(?:off|memory|store|rediss?://[^\s/]+(?:/[0-9]*)?)$"
 URL = r"^[hH][tT][tT][pP][sS]?://[^\s/?#@]+(?:/[^\s?#]*)?$"
 
 
@@ -93,25 +97,33 @@ def _endpoints() -> Rule:
     return {"anyOf": [*one_of(*names)["anyOf"], {"type": "null"}]}
 
 
+def _rates() -> Rule:
+    """A number for each minute, or a number for each window."""
+    return {"anyOf": [*count()["anyOf"], {"$ref": "#/$defs/RatesEntry"}, {"type": "null"}]}
+
+
 LISTENER = text(r"^\S+:[0-9]{1,5}$")
 TARGET = text(r"^[^\s/]+/\S+$")
 TRUTH: Rule = {"anyOf": [{"type": "boolean"}, {"enum": [0, 1]}, text(SPOKEN)]}
 PLACE: Rule = {"type": "string", "pattern": r"\S"}
 MODEL: Rule = {"type": "string", "pattern": r"^\S(?:.*\S)?$"}
 EXTENSION: Rule = {"type": ["object", "null"], "propertyNames": {"enum": list(extensions.FIELDS)}}
-REFUSED: Rule = {"anyOf": [{"type": "boolean", "const": False}, {"type": "integer", "const": 0}, text(DENIED)]}
 MEMBERS: Rule = {
     "type": "object",
     "propertyNames": {"not": {"enum": list(NOT_SETTABLE)}},
     "properties": dict.fromkeys(SPELLINGS, EXTENSION),
 }
+MONEY: Rule = {"anyOf": [{"type": "number", "exclusiveMinimum": 0, "maximum": MAX_USD}, text(r"^[0-9]+(?:\.[0-9]+)?$")]}
+BROKER = rf"^(?:{'|'.join(KINDS)})://"
+COUNTED = r"^(?:memory|store|rediss?://\S+)?$"
 STATUSES: Rule = {
     "anyOf": [{"type": "integer", "minimum": 400, "maximum": 599}, text("^(?:[45][0-9][0-9]|5xx|connect)$")]
 }
 _KEYS: Mapping[tuple[str, str], Rule] = {
     ("File", "listen"): {"anyOf": [LISTENER, {**listed(LISTENER), "uniqueItems": True}]},
+    ("File", "grpc"): {"anyOf": [LISTENER, {"type": "null"}]},
     ("File", "hosts"): {"anyOf": [text(r"^[^\s:/]+$"), listed(text(r"^[^\s:/]+$"), 0)]},
-    ("File", "store"): {"anyOf": [text("^sqlite:///."), {"type": "null"}]},
+    ("File", "store"): {"anyOf": [text("^sqlite:///."), text(f"^{SERVED_STORE}$"), {"type": "null"}]},
     ("ProviderEntry", "base_url"): {"anyOf": [text(URL), {"type": "null"}]},
     ("ProviderEntry", "endpoints"): {**listed(text(URL)), "uniqueItems": True},
     ("ProviderEntry", "headers"): {
@@ -130,7 +142,13 @@ _KEYS: Mapping[tuple[str, str], Rule] = {
     ("TargetEntry", "weight"): count(),
     ("RetriesEntry", "attempts"): count(),
     ("RetriesEntry", "on"): listed(STATUSES, 0),
-    ("CacheEntry", "responses"): one_of("off"),
+    **{(name, "responses"): text(KEPT) for name in ("CacheEntry", "ModelCacheEntry")},
+    ("File", "prices"): {
+        "type": "object",
+        "propertyNames": TARGET,
+        "additionalProperties": {"$ref": "#/$defs/PriceEntry"},
+    },
+    **{("PriceEntry", name): nullable({"type": "number", "minimum": 0}) for name in PriceEntry.__struct_fields__},
     ("File", "include"): {"anyOf": [PLACE, listed(PLACE, 0)]},
     ("PairEntry", "model"): MODEL,
     ("PairEntry", "endpoint"): _endpoints(),
@@ -140,11 +158,33 @@ _KEYS: Mapping[tuple[str, str], Rule] = {
     ("ModelEntry", "targets"): listed({"anyOf": [TARGET, {"$ref": "#/$defs/TargetEntry"}]}),
     ("ModelEntry", "defaults"): MEMBERS,
     ("ModelEntry", "overrides"): MEMBERS,
-    ("ModelEntry", "share"): REFUSED,
+    **{("StreamEntry", name): count() for name in ("max_handlers", "attempts", "deliveries")},
+    ("StreamEntry", "redeliveries"): {"anyOf": [{"type": "integer", "minimum": 0}, text("^[0-9]+$")]},
+    **{("StreamEntry", name): text(BROKER) for name in ("requests", "responses")},
+    ("StreamEntry", "dead_letter"): nullable(text(BROKER)),
+    ("LogEntry", "slow"): nullable(amount(DURATION_PATTERN)),
+    ("TelemetryEntry", "otlp"): nullable(text(r"^\s*(?:https?://[^\s/?#]+(?:/[^\s?#]*)?)?\s*$")),
     ("LimitsEntry", "connections"): count(),
     ("LimitsEntry", "streams"): count(),
-    ("AddressesEntry", "nodes"): {**listed(one_of("127.0.0.0/8"), 0), "maxItems": 1},
-    ("AddressesEntry", "fetch"): {"type": "array", "maxItems": 0},
+    **{("QuotaEntry", name): _rates() for name in ("requests", "tokens")},
+    ("QuotaEntry", "parallel"): nullable(count()),
+    ("QuotaEntry", "budget"): nullable(MONEY),
+    ("QuotaEntry", "budget_period"): nullable(amount(DURATION_PATTERN)),
+    **{("RatesEntry", name): nullable(count()) for name in WINDOWS},
+    ("QuotasEntry", "tags"): {
+        "type": "object",
+        "propertyNames": {"pattern": "^[^=]+=."},
+        "additionalProperties": {"$ref": "#/$defs/QuotaEntry"},
+    },
+    ("QuotasEntry", "counters"): text(COUNTED),
+    ("AdmissionEntry", "parallel"): nullable(count()),
+    ("AdmissionEntry", "queue"): {"anyOf": [{"type": "integer", "minimum": 0}, text("^[0-9]+$")]},
+    ("AddressesEntry", "nodes"): listed(text(r"^[0-9A-Fa-f.:]+(?:/[0-9]{1,3})?$"), 0),
+    ("AddressesEntry", "fetch"): listed(text(f"^(?:[0-9A-Fa-f.:]+(?:/[0-9]{{1,3}})?|{HOST})$"), 0),
+    ("NodeEntry", "network"): {"anyOf": [text(r"^\S+://\S+$"), listed(text(f"^{URL_OF_NATS}$"), 0)]},
+    **{("NodeEntry", name): nullable(MODEL) if name == "id" else MODEL for name in ("id", "project")},
+    ("NodeEntry", "replicas"): count(),
+    ("NodeEntry", "bucket"): text(f"^{BUCKET}$"),
     **{("SettingsEntry", name): nullable(count()) for name in ("threads", "context_size", "batch", "parallel")},
     **{("SettingsEntry", name): nullable(TRUTH) for name in ("mmap", "mlock", "mmlock", "embeddings", "preload")},
     **{("SettingsEntry", name): nullable(amount(DURATION_PATTERN)) for name in ("idle", "keep_alive", "start_time")},

@@ -9,25 +9,21 @@ from typing import Annotated, Any, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from parley.config.amounts import DURATION_PATTERN, SIZE_PATTERN
-from parley.settings import Strategy, UnknownFields
-
-Duration: TypeAlias = Annotated[
-    int | float | str,
-    Meta(
-        description="A duration such as 500ms, 5s, 1m, 2h or 30d, or a number of seconds.",
-        extra_json_schema={"pattern": DURATION_PATTERN},
-    ),
-]
-Size: TypeAlias = Annotated[
-    int | float | str,
-    Meta(
-        description="A size such as 16KiB, 10MiB or 1MB, or a number of bytes.",
-        extra_json_schema={"pattern": SIZE_PATTERN},
-    ),
-]
-Free: TypeAlias = dict[str, Any]
-OneOrMore: TypeAlias = str | tuple[str, ...]
+from parley.config.parts import (
+    BatchesEntry,
+    CacheEntry,
+    Duration,
+    Free,
+    HookEntry,
+    JwtEntry,
+    ModelCacheEntry,
+    NodeEntry,
+    OneOrMore,
+    Size,
+    StreamEntry,
+)
+from parley.limits.quota import Priority, Unknown, WhenAway
+from parley.settings import Choices, Recording, Strategy, UnknownFields
 
 
 class TimeoutsEntry(Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,12 +88,6 @@ class RetriesEntry(Struct, frozen=True, forbid_unknown_fields=True):
     )
 
 
-class CacheEntry(Struct, frozen=True, forbid_unknown_fields=True):
-    """Caching of answers; only off so far."""
-
-    responses: Annotated[str, Meta(description="off")] = "off"
-
-
 class LoraEntry(Struct, frozen=True, forbid_unknown_fields=True):
     """An adapter put on top of the weights."""
 
@@ -160,8 +150,15 @@ class ModelEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     unknown_fields: Annotated[
         UnknownFields | UnsetType, Meta(description="What happens to request members nobody knows; forward.")
     ] = UNSET
-    share: Annotated[bool, Meta(description="Offer to the network of nodes. Only false so far.")] = False
-    cache: CacheEntry = CacheEntry()
+    choices: Annotated[
+        Choices | UnsetType,
+        Meta(description="A request for several answers (n) where a provider gives one; fan_out: ask it as often."),
+    ] = UNSET
+    priority: Annotated[
+        Priority | UnsetType, Meta(description="Who goes first where requests wait for admission; normal.")
+    ] = UNSET
+    share: Annotated[bool, Meta(description="Offer it to the network of nodes.")] = False
+    cache: ModelCacheEntry = ModelCacheEntry()
 
 
 class PairEntry(Struct, frozen=True, forbid_unknown_fields=True):
@@ -192,11 +189,56 @@ class ConversationsEntry(Struct, frozen=True, forbid_unknown_fields=True):
     retention: Annotated[Duration, Meta(description="How long they are kept.")] = "30d"
 
 
+class BodiesEntry(Struct, frozen=True, forbid_unknown_fields=True):
+    """Prompts and answers that are kept beside the rows of the ledger: of named keys alone."""
+
+    keys: Annotated[
+        list[str], Meta(description="Names or ids of keys, or patterns such as test-*. None: nothing.")
+    ] = []
+    keep: Annotated[Duration, Meta(description="How long they are kept.")] = "7d"
+    size: Annotated[Size, Meta(description="What is kept of each; the rest is cut off.")] = "64KiB"
+    scrub: Annotated[bool, Meta(description="Replace personal data in them by a word for what it was.")] = True
+
+
+class LedgerEntry(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is written down of each request: who, which model, tokens, cost. No prompts, no answers."""
+
+    requests: Annotated[
+        Recording, Meta(description="on, off, or auto: as soon as there is a store or one is named.")
+    ] = "auto"
+    retention: Annotated[Duration, Meta(description="How long requests and sums of hours are kept.")] = "90d"
+    bodies: BodiesEntry = BodiesEntry()
+
+
+class PriceEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """US dollars per million tokens, unless said otherwise. A part without a price has that of the whole."""
+
+    input: Annotated[float | None, Meta(description="Tokens read.")] = None
+    output: Annotated[float | None, Meta(description="Tokens made.")] = None
+    cached: Annotated[float | None, Meta(description="Of the input: read from the cache.")] = None
+    cache_write: Annotated[float | None, Meta(description="Of the input: written to the cache.")] = None
+    cache_write_1h: Annotated[float | None, Meta(description="Of these: kept for an hour.")] = None
+    reasoning: Annotated[float | None, Meta(description="Of the output: thoughts.")] = None
+    audio_input: Annotated[float | None, Meta(description="Of the input: sound.")] = None
+    audio_cached: Annotated[float | None, Meta(description="Of the sound: read from the cache.")] = None
+    audio_output: Annotated[float | None, Meta(description="Of the output: sound.")] = None
+    image_input: Annotated[float | None, Meta(description="Of the input: pictures.")] = None
+    image_cached: Annotated[float | None, Meta(description="Of the pictures: read from the cache.")] = None
+    image_output: Annotated[float | None, Meta(description="Of the output: pictures.")] = None
+    video_input: Annotated[float | None, Meta(description="Of the input: film.")] = None
+    image: Annotated[float | None, Meta(description="Per picture made.")] = None
+    request: Annotated[float | None, Meta(description="Per request.")] = None
+    search: Annotated[float | None, Meta(description="Per search that the provider makes.")] = None
+    hour: Annotated[float | None, Meta(description="Per hour of sound.")] = None
+    character: Annotated[float | None, Meta(description="Per million characters of text to speak.")] = None
+
+
 class AuthEntry(Struct, frozen=True, forbid_unknown_fields=True):
     """Who may call."""
 
     required: Annotated[bool, Meta(description="Callers need a key even while none exists.")] = False
     admin_key: Annotated[str | None, Meta(description="An admin key beside those of the store; empty: none.")] = None
+    jwt: Annotated[JwtEntry | None, Meta(description="An issuer whose tokens are taken as keys.")] = None
 
 
 class LimitsEntry(Struct, frozen=True, forbid_unknown_fields=True):
@@ -211,8 +253,52 @@ class LimitsEntry(Struct, frozen=True, forbid_unknown_fields=True):
     streams: int = 1000
 
 
+class RatesEntry(Struct, frozen=True, forbid_unknown_fields=True):
+    """How many in each window of that length; a window opens with the first request."""
+
+    minute: Annotated[int | None, Meta(description="In a minute.")] = None
+    hour: Annotated[int | None, Meta(description="In an hour.")] = None
+    day: Annotated[int | None, Meta(description="In a day.")] = None
+
+
+class QuotaEntry(Struct, frozen=True, forbid_unknown_fields=True):
+    """What may be taken together."""
+
+    requests: Annotated[int | RatesEntry | None, Meta(description="Requests; a number alone: in a minute.")] = None
+    tokens: Annotated[int | RatesEntry | None, Meta(description="Tokens; a number alone: in a minute.")] = None
+    parallel: Annotated[int | None, Meta(description="Requests at one time.")] = None
+    budget: Annotated[float | None, Meta(description="US dollars in a period.")] = None
+    budget_period: Annotated[Duration | None, Meta(description="How long a period is; left out: one for ever.")] = None
+
+
+class QuotasEntry(Struct, frozen=True, forbid_unknown_fields=True):
+    """Limits of requests, tokens and money."""
+
+    all: Annotated[QuotaEntry, Meta(description="Of all requests together.")] = QuotaEntry()
+    keys: Annotated[QuotaEntry, Meta(description="Of each key that has no such limit of its own.")] = QuotaEntry()
+    tags: Annotated[dict[str, QuotaEntry], Meta(description='Of all keys with a tag K=V; "K=*": of each value.')] = {}
+    models: Annotated[dict[str, QuotaEntry], Meta(description="Of a model, or of all that fit a pattern.")] = {}
+    counters: Annotated[
+        str, Meta(description="Where processes count: memory (each by itself), store or redis://HOST:PORT/NUMBER.")
+    ] = ""
+    budget_unknown_price: Annotated[
+        Unknown, Meta(description="What a budget does with a request whose price is not known.")
+    ] = "allow"
+    when_store_is_away: Annotated[
+        WhenAway, Meta(description="open: each process goes on with what was left; closed: it refuses.")
+    ] = "open"
+
+
+class AdmissionEntry(Struct, frozen=True, forbid_unknown_fields=True):
+    """How much each process takes on at a time."""
+
+    parallel: Annotated[int | None, Meta(description="Requests at work; left out: no limit.")] = None
+    queue: Annotated[int, Meta(description="Requests that wait beyond that.")] = 100
+    wait: Annotated[Duration, Meta(description="How long one waits at most.")] = "10s"
+
+
 class AddressesEntry(Struct, frozen=True, forbid_unknown_fields=True):
-    """Networks a node may register from, and hosts whose URLs may be fetched for a caller."""
+    """Networks that workers may be registered in, and hosts whose URLs may be fetched for a caller."""
 
     nodes: tuple[str, ...] = ("127.0.0.0/8",)
     fetch: tuple[str, ...] = ()
@@ -222,12 +308,29 @@ class LogEntry(Struct, frozen=True, forbid_unknown_fields=True):
     """What is logged."""
 
     requests: Annotated[bool, Meta(description="One line per request.")] = True
+    slow: Annotated[
+        Duration | None, Meta(description="One more line for requests that took so long: where the time went.")
+    ] = None
+
+
+class TelemetryEntry(Struct, frozen=True, forbid_unknown_fields=True):
+    """Traces and metrics for an OpenTelemetry collector."""
+
+    otlp: Annotated[
+        str | None, Meta(description="Base URL of its OTLP/HTTP receiver, such as http://127.0.0.1:4318.")
+    ] = None
+    headers: Annotated[dict[str, str], Meta(description="Headers to send to it.")] = {}
+    sample: Annotated[float, Meta(ge=0, le=1, description="Share of the traces begun here that are kept.")] = 1.0
 
 
 class File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The configuration of a Parley gateway."""
 
     listen: Annotated[OneOrMore, Meta(description="Addresses HOST:PORT to serve HTTP on.")] = ("127.0.0.1:4242",)
+    grpc: Annotated[
+        str | None,
+        Meta(description="HOST:PORT to serve gRPC on; left out: 127.0.0.1:50001 with components."),
+    ] = None
     hosts: Annotated[
         OneOrMore, Meta(description="Names accepted in the Host header beside loopback names and addresses.")
     ] = ()
@@ -239,20 +342,31 @@ class File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     limits: LimitsEntry = LimitsEntry()
     addresses: AddressesEntry = AddressesEntry()
     log: LogEntry = LogEntry()
+    telemetry: TelemetryEntry = TelemetryEntry()
     include: Annotated[
         OneOrMore, Meta(description="Files of registrations, folders of them or patterns, relative to this file.")
     ] = ()
     conversations: ConversationsEntry = ConversationsEntry()
-    store: Annotated[str | None, Meta(description="sqlite:///FILE: where conversations are kept.")] = None
+    store: Annotated[
+        str | None, Meta(description="sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE: what is kept.")
+    ] = None
     strict: Annotated[bool, Meta(description="A wrong included file stops the start instead of being left out.")] = (
         False
     )
     cache: CacheEntry = CacheEntry()
-    grpc: Annotated[Any, Meta(description="Not available yet.")] = None
-    prices: Annotated[Any, Meta(description="Not available yet.")] = None
-    connections: Annotated[Any, Meta(description="Not available yet.")] = None
-    streams: Annotated[Any, Meta(description="Not available yet.")] = None
-    node: Annotated[Any, Meta(description="Not available yet.")] = None
+    hooks: Annotated[list[HookEntry], Meta(description="Who looks at requests and answers, in order.")] = []
+    prices: Annotated[
+        dict[str, PriceEntry], Meta(description="Prices by provider/model; they win over the price data package.")
+    ] = {}
+    ledger: LedgerEntry = LedgerEntry()
+    quotas: QuotasEntry = QuotasEntry()
+    admission: AdmissionEntry = AdmissionEntry()
+    batches: BatchesEntry = BatchesEntry()
+    connections: Annotated[
+        dict[str, str], Meta(description="Addresses of brokers by name, for ?connection=NAME in URLs of streams.")
+    ] = {}
+    streams: Annotated[list[StreamEntry], Meta(description="Requests that come as messages.")] = []
+    node: Annotated[NodeEntry | None, Meta(description="This gateway as a node; left out: a network of one.")] = None
 
 
 def rules(shape: type = File) -> dict[str, Any]:

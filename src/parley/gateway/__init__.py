@@ -10,16 +10,23 @@ from typing import Final
 from parley.failure import Failure, ParleyError
 from parley.gateway.accounting import ended
 from parley.gateway.admission import able, unknown_model
+from parley.gateway.cached import Cache
 from parley.gateway.delivery import Delivery
 from parley.gateway.ended import Ended, Gate, Observer, Outcome, Phase, Tariffs
+from parley.gateway.fan import FanJob, fans
+from parley.gateway.hooked import Copies, Hooks
 from parley.gateway.job import Job
 from parley.gateway.keyring import Entry, Keyring, forbidden_model
 from parley.gateway.metrics import REJECTED, Metrics
+from parley.gateway.personal import personal
 from parley.gateway.record import line, refused_line
 from parley.gateway.responses import ResponsesJob
 from parley.gateway.route import Served
+from parley.keys import OPERATOR
+from parley.nodes import Directory
 from parley.plan import Fleet
-from parley.ports import Caller, Clock, Memory, Request, Timer, Upstream
+from parley.ports import Caller, Clock, Configs, Contexts, Fetcher, Memory, Request, Timer, Upstream
+from parley.relay import Seals
 from parley.settings import Settings
 from parley.wire.inlets import COUNT, Inlet
 
@@ -56,10 +63,20 @@ class Gateway:
         self.fleet = Fleet()
         self.jobs: set[Delivery] = set()
         self.memory: Memory | None = None
+        self.contexts: Contexts | None = None
+        # Configs that callers have stored.
+        self.configs: Configs | None = None
         # Nobody pays for those that are not there.
         self.gate: Gate | None = None
         self.tariffs: Tariffs | None = None
         self.observers: tuple[Observer, ...] = ()
+        self.cache: Cache | None = None
+        self.seals: Seals | None = Seals(clock.now)
+        self.hooks: Hooks | None = None
+        self.copies: Copies | None = None
+        self.nodes: Directory | None = None
+        self.fetcher: Fetcher | None = None
+        self.fans = fans(settings)
         self.when_idle: Callable[[], None] | None = None
         self._write = write
         self._served: dict[str, dict[str, Served]] = {}
@@ -72,23 +89,43 @@ class Gateway:
     def adopt(self, settings: Settings, upstreams: Mapping[str, Upstream]) -> None:
         """Serve by these from the next request on. Requests under way end on what they began with, so ``upstreams``
         has all that was there before."""
+        if self.nodes is not None:
+            settings = self.nodes.adopted(settings)
         self.settings = settings
         self.upstreams = upstreams
         self.loaded = self.wall()
         self._served = {}
+        self.fans = fans(settings)
         self.keyring.configure(settings)
         self.fleet.retain(settings.providers, settings.registrations.values())
         self._count_rejected()
+
+    def join(self, nodes: Directory) -> None:
+        """Models of nodes can be asked for from now on."""
+        nodes.renew, nodes.forget = self.fleet.renew, self._forget
+        self.settings = nodes.adopted(self.settings)
+        self.nodes = nodes
+        self.fleet.retain(self.settings.providers, self.settings.registrations.values())
+        self._forget()
+
+    def _forget(self) -> None:
+        """Names may mean something else now."""
+        self._served = {}
 
     def _count_rejected(self) -> None:
         """Included files that were left out."""
         for _ in {one.file for one in self.settings.rejected}:
             self.metrics.count(REJECTED)
 
-    def begin(self, inlet: Inlet, request: Request, caller: Caller) -> Job:
-        """Start a request. The answer comes through ``caller``, perhaps before this returns."""
-        job = ResponsesJob(self, inlet, request, caller) if inlet.stateful else Job(self, inlet, request, caller)
-        if self.keyring.closed:
+    def begin(self, inlet: Inlet, request: Request, caller: Caller, known: Entry | None = None) -> Job:
+        """Start a request. The answer comes through ``caller``, perhaps before this returns. Whoever is ``known`` by
+        other means than a key shows none."""
+        job = self._remembering(inlet, request, caller) if inlet.remembers else Job(self, inlet, request, caller)
+        if self.fans and inlet.wire.several and not inlet.counts:
+            job = FanJob(self, inlet, request, caller)
+        if known is not None:
+            job.key, job.owner = known, "" if known.holder.kind == OPERATOR else known.holder.id
+        elif self.keyring.closed or self.keyring.guarded == inlet.dialect:
             try:
                 key = job.key = self.keyring.admit(inlet, request)
             except ParleyError as error:
@@ -96,6 +133,21 @@ class Gateway:
                 return job
             job.owner = key.holder.id
         return self.start(job)
+
+    def _remembering(self, inlet: Inlet, request: Request, caller: Caller) -> Job:
+        if inlet.stateful:
+            return ResponsesJob(self, inlet, request, caller)
+        if inlet.form:
+            from parley.gateway.edits import EditJob
+
+            return EditJob(self, inlet, request, caller)
+        if inlet.envelope:
+            from parley.gateway.predict import PredictJob
+
+            return PredictJob(self, inlet, request, caller)
+        from parley.gateway.continuing import talking
+
+        return talking(self, inlet, request, caller)
 
     def start(self, job: Job) -> Job:
         """Run a job that was made."""
@@ -127,16 +179,18 @@ class Gateway:
 
     def served(self, operation: str, model: str, key: Entry | None) -> Served:
         """The same for whoever showed that key. Raises ``forbidden`` or ``model_not_found``."""
-        if key is not None and not key.asks(model):
+        if key is not None and not key.asks(model) and not (self.nodes and key.asks(self.nodes.plain(model))):
             raise forbidden_model(model)
         served = self.find(operation, model)
         if served is None:
             raise unknown_model(self.settings, operation, model, None if key is None else key.holder)
-        return served
+        return served if key is None else personal(served, key, operation)
 
     def _found(self, operation: str, model: str) -> Served | None:
         asked = "chat" if operation == COUNT else operation
         registration = self.settings.find(asked, model)
+        if registration is None and self.nodes is not None:
+            registration = self.nodes.find(asked, model)
         usable = None if registration is None else able(registration, self.settings.providers, asked)
         if usable is None:
             return None
@@ -148,16 +202,20 @@ class Gateway:
 
     def ended(self, job: Delivery, outcome: Outcome, kind: str, phase: Phase) -> None:
         """Every job ends here, once."""
-        self.jobs.discard(job)
-        if self.when_idle is not None and not self.jobs:
-            self.when_idle()
         self.metrics.count("parley_requests_total", job.inlet.dialect, outcome, kind)
         if outcome == "client_abort":
             self.metrics.count("parley_client_aborts_total", phase)
-        if self.settings.log_requests:
-            self._write(line(job, outcome, kind, phase))
+        self.closed(job, outcome, kind, phase)
         if self.gate is not None or self.observers:
             self._tell(job, ended(job, outcome, kind, phase))
+
+    def closed(self, job: Delivery, outcome: Outcome, kind: str, phase: Phase) -> None:
+        """The same for one whose parts were jobs of their own: they were counted."""
+        self.jobs.discard(job)
+        if self.when_idle is not None and not self.jobs:
+            self.when_idle()
+        if self.settings.log_requests:
+            self._write(line(job, outcome, kind, phase))
 
     def _tell(self, job: Delivery, facts: Ended) -> None:
         if self.gate is not None and job.ticket is not None:

@@ -2,14 +2,20 @@
 
 from typing import TYPE_CHECKING, Final
 
+from msgspec import DecodeError, json
+from msgspec.structs import replace
+
 from parley.gateway.ended import Ended, Outcome, Phase
 from parley.ir import Usage
+from parley.keys import is_key
 
 if TYPE_CHECKING:
     from parley.gateway.delivery import Delivery
 
 # Where no provider counted: about four bytes of text to a token.
 BYTES_PER_TOKEN: Final = 4
+A_KEY: Final = "(a key)"
+_NOTHING: Final = Usage()
 
 
 def asked_tokens(job: "Delivery") -> int:
@@ -27,20 +33,39 @@ def made_tokens(job: "Delivery") -> int:
     return job.bytes_out // BYTES_PER_TOKEN
 
 
+def named(job: "Delivery") -> str:
+    """The model as it was asked for; not a key that somebody wrote in its place."""
+    return job.model if job.lane is not None or not is_key(job.model) else A_KEY
+
+
+def counted_usage(job: "Delivery", outcome: Outcome) -> Usage | None:
+    """What the provider counted. Of a stream that was left or broke off, some have counted no more than its beginning:
+    there the pieces that came are the least of what was made."""
+    relay = job.relay
+    if relay is None or relay.usage is None:
+        return None
+    usage = relay.usage
+    if outcome == "ok" or relay.ended or not job.committed or usage.output >= relay.pieces:
+        return usage
+    return replace(usage, output=relay.pieces, estimated=True)
+
+
 def ended(job: "Delivery", outcome: Outcome, kind: str, phase: Phase) -> Ended:
     """The value for a job that has just ended."""
     gateway, lane, course, first, key = job.gateway, job.lane, job.course, job.first_byte, job.key
     took = gateway.now() - job.started
     usage = _usage(job, outcome)
+    kept = job.replayed
+    target = kept.target if kept is not None else "" if lane is None else lane.target.name
     return Ended(
         job.request.id,
         gateway.wall() - took,
         None if key is None else key.holder,
         job.inlet.dialect,
         job.inlet.operation,
-        job.model,
-        "" if lane is None else lane.provider.label,
-        "" if lane is None else lane.target.name,
+        named(job),
+        target.partition("/")[0] if lane is None else lane.provider.label,
+        target,
         job.status,
         outcome,
         kind,
@@ -52,23 +77,42 @@ def ended(job: "Delivery", outcome: Outcome, kind: str, phase: Phase) -> Ended:
         _cost(job, usage),
         job.streams,
         job.bytes_out,
+        kept is not None,
     )
 
 
+def spent(job: "Delivery") -> int | None:
+    """What an answer that is just given costs, in picodollars; None where nobody knows."""
+    return _cost(job, _usage(job, "ok"))
+
+
 def _usage(job: "Delivery", outcome: Outcome) -> Usage:
-    """What was used. A try that failed before its answer began is nobody's bill; one that was left may well be."""
-    if job.relay is not None and job.relay.usage is not None:
-        return job.relay.usage
+    """What was used. A try that failed before its answer began is nobody's bill; one that was left may well be.
+    Counting tokens is free."""
+    if job.inlet.counts:
+        return _NOTHING
+    counted = counted_usage(job, outcome)
+    if counted is not None:
+        return counted
     if job.lane is None or (outcome == "error" and not job.committed):
-        return Usage()
-    return Usage(asked_tokens(job), made_tokens(job), estimated=True)
+        return _NOTHING
+    spoken = _spoken(job) if job.inlet.operation == "speech" else None
+    return Usage(asked_tokens(job), made_tokens(job), estimated=True, characters=spoken)
+
+
+def _spoken(job: "Delivery") -> int | None:
+    """Characters of the text that was to be read aloud."""
+    text = job.asked.members.get("input")
+    try:
+        return None if text is None else len(json.decode(text, type=str))
+    except (DecodeError, UnicodeDecodeError):
+        return None
 
 
 def _cost(job: "Delivery", usage: Usage) -> int | None:
+    """0 where nothing was used, None where nobody knows what it costs."""
     lane, tariffs = job.lane, job.gateway.tariffs
-    if lane is None:
+    if lane is None or usage is _NOTHING:
         return 0
     tariff = None if tariffs is None else tariffs.of(lane.provider, lane.target.model)
-    if tariff is not None:
-        return tariff.cost(usage)
-    return 0 if not (usage.input or usage.output) else None
+    return None if tariff is None else tariff.cost(usage)

@@ -41,12 +41,20 @@ def read_by(inlet: Inlet, request: Request) -> Asked:
     """Read what routing needs of a request of any kind."""
     if inlet.form:
         return asked_by_form(inlet, request)
+    prepared = inlet.wire.prepared
+    if prepared is not None and not (inlet.placed or request.prepared):
+        request.body = prepared(request.body)
+        request.prepared = True
     return asked_by_path(inlet, request) if inlet.placed else asked(inlet, request.body)
 
 
 def asked(inlet: Inlet, body: bytes) -> Asked:
     """Read what routing needs. Raises ``invalid_json`` or ``invalid_request`` naming the field."""
-    members = jsontext.members(body)
+    return asked_of(inlet, jsontext.members(body))
+
+
+def asked_of(inlet: Inlet, members: jsontext.Members) -> Asked:
+    """The same of members that are read already."""
     named = members.get("model")
     model = inlet.model if named is None else jsontext.text(named)
     if not model:
@@ -71,6 +79,8 @@ def asked_by_path(inlet: Inlet, request: Request) -> Asked:
     model = placed_model(request.target)
     if not model or not model.isprintable():
         raise invalid("the path must name a model", "model")
+    if inlet.wire.prepared is not None:
+        request.body = inlet.wire.prepared(request.body)
     members = jsontext.members(request.body)
     if not inlet.counts:
         # A request to count may hold the one that is counted.

@@ -7,7 +7,9 @@ from parley import jsontext
 from parley.failure import Failure, ParleyError
 from parley.gateway import heads
 from parley.gateway.admission import Asked
+from parley.gateway.keeping import keeper_for, tapped
 from parley.gateway.route import OURS, Route
+from parley.gateway.timing import ASKED, timed
 from parley.ir import Usage
 from parley.relay import (
     Asis,
@@ -36,14 +38,16 @@ def sent_by(job: "Job", route: Route) -> Outgoing:
         _check(job)
     if asked.form is not None:
         return outgoing_form(route.way, asked.form)
-    return outgoing(route.way, job.request.body, asked.members, streams=job.streams)
+    keeper = keeper_for(job, route, asked.members)
+    return outgoing(route.way, job.request.body, asked.members, streams=job.streams, keeper=keeper)
 
 
 def sent_instead(job: "Job", route: Route, asked: Asked) -> Outgoing:
     """The same for a request that was written anew, with these members."""
     if route.checked:
         _check(job)
-    return outgoing(route.way, jsontext.encode(asked.members), asked.members, streams=job.streams)
+    keeper = keeper_for(job, route, asked.members)
+    return outgoing(route.way, jsontext.encode(asked.members), asked.members, streams=job.streams, keeper=keeper)
 
 
 def carrier_for(job: "Job", route: Route, kind: bytes) -> Relay:
@@ -56,12 +60,13 @@ def carrier_for(job: "Job", route: Route, kind: bytes) -> Relay:
         raise bad_answer("bad_content_type", message)
     if inlet.counts:
         return Asis()
-    streams = job.streams
+    streams, keeper = job.streams, job.message.keeper
     if not route.same:
-        return relay(route.way, job.reply, streams=streams, events=events)
+        return relay(route.way, job.reply, streams=streams, events=events, keeper=keeper)
     if wire.stream_decoder is unspoken:
         return untranslated(wire, streams=streams, events=events, objects=objects)
-    return verbatim(wire, streams=streams, events=events) or relay(route.way, job.reply, streams=streams, events=events)
+    carrier = tapped(job, route, verbatim(wire, streams=streams, events=events), events=events)
+    return carrier or relay(route.way, job.reply, streams=streams, events=events, keeper=keeper)
 
 
 def foreseen(job: "Job", targets: Iterable[Target]) -> None:
@@ -103,12 +108,14 @@ def needless(job: "Delivery") -> bytes | None:
 def told(job: "Delivery") -> bytes:
     """The header lines in which every inference answer speaks of itself."""
     lines = heads.identified(job.request.id)
+    if ASKED in job.request.headers:
+        lines += timed(job)
     if job.ticket is not None:
         lines += job.ticket.lines
     if job.course is None:
         return lines
     if job.route is None:
-        return lines + b"x-parley-attempts: 0\r\n"
+        return lines + (b"x-parley-attempts: 0\r\n" if job.replayed is None else job.replayed.told)
     lines = b"%b%b%b\r\n" % (lines, job.route.answering, str(job.course.attempts).encode())
     return lines + heads.dropped(job.message.dropped) if job.message.dropped else lines
 

@@ -3,13 +3,18 @@
 Sources: product contract section 6; fault contract section 1.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from parley.failure import Failure
 from parley.gateway import heads
 from parley.gateway.admission import Asked
 from parley.gateway.answering import error_event, reply_to, told
+from parley.gateway.cached import Replayed
 from parley.gateway.ended import Outcome, Phase, Ticket
+from parley.gateway.hooked import Hooked
 from parley.gateway.keyring import Entry
 from parley.gateway.route import Route, Served
 from parley.plan import Course, Lane
@@ -30,7 +35,8 @@ _UNSENT: Final = Outgoing(())
 class Delivery:
     """The half of a job that the listener knows: it calls ``left``, ``pause`` and ``resume`` for its caller.
 
-    Defaults stand in the class: a request sets only what it uses. ``ticket`` is the gate's.
+    Defaults stand in the class: a request sets only what it uses. ``ticket`` is the gate's,
+    ``opened`` the seconds until the first content of a stream went out.
     """
 
     model = ""
@@ -43,12 +49,15 @@ class Delivery:
     committed = False
     over = False
     first_byte: float | None = None
+    opened = 0.0
     bytes_out = 0
     status = 200
     message: Outgoing = _UNSENT
     streams = False
+    replayed: Replayed | None = None
     asked: Asked
     ticket: Ticket | None
+    hooked: Hooked | None
     _flight: Flight | None
     _timer: Timer | None
     _held: list[bytes] | None = None
@@ -65,7 +74,7 @@ class Delivery:
         self.started = self._call_at = self.last_sent = gateway.now()
         self._caller = caller
         # Not in the class: mypyc leaves out a default of None where the other type is a protocol.
-        self._flight = self._timer = self.ticket = None
+        self._flight = self._timer = self.ticket = self.hooked = None
 
     @property
     def registration(self) -> Registration:
@@ -109,9 +118,36 @@ class Delivery:
             self.last_sent = now
             self._caller.send(comment)
 
+    def through(self, wrap: Callable[[Caller], Caller]) -> None:
+        """Let the answer pass through somebody on its way to the caller."""
+        self._caller = wrap(self._caller)
+
+    def replay(self, found: Replayed) -> None:
+        """Answer with what was kept of an earlier answer; no try is made."""
+        if self.over:
+            return
+        self.replayed = found
+        self._release()
+        self.last_sent = self.gateway.now()
+        self.bytes_out = len(found.body)
+        head = found.head + told(self)
+        if found.stream:
+            self._caller.open(200, head)
+            self._caller.send(found.body)
+            self._caller.finish()
+        else:
+            dressed = self.inlet.wire.dressed
+            self._caller.answer(200, head, found.body if dressed is None else dressed(found.body))
+        self._end("ok", "", "done")
+
     def reply(self) -> Reply:
         """What an encoder must know of the request."""
         return reply_to(self, self.name())
+
+    @property
+    def tried_at(self) -> float:
+        """When its last try began, in monotonic seconds."""
+        return self._call_at
 
     def name(self) -> str:
         """For an answer without an id of its own."""
@@ -137,6 +173,7 @@ class Delivery:
         assert course is not None
         gateway.metrics.streams += 1
         self.last_sent = gateway.now()
+        self.opened = self.last_sent - self.started
         course.committed(self.last_sent, first_byte=self.last_sent - self._call_at)
         self._caller.open(200, (self._type or self.inlet.stream_head) + self._head + told(self))
         held, self._held = b"".join(self._held or ()), None
@@ -150,14 +187,23 @@ class Delivery:
         if carrier.trailing:
             self._drop_flight()
         self._succeeded()
-        self._caller.finish()
-        self._end("ok", "", "done")
+        try:
+            # Who is told that it is over must find it in the books, even if nothing runs here any more.
+            self._end("ok", "", "done")
+        finally:
+            self._caller.finish()
 
     def _answer(self, out: bytes) -> None:
+        dressed = self.inlet.wire.dressed
+        if dressed is not None:
+            out = dressed(out)
         self.bytes_out = len(out)
         self._succeeded()
-        self._caller.answer(200, heads.JSON_TYPE + self._head + told(self), out)
-        self._end("ok", "", "done")
+        lines = heads.JSON_TYPE + self._head + told(self)
+        try:
+            self._end("ok", "", "done")
+        finally:
+            self._caller.answer(200, lines, out)
 
     def _succeeded(self) -> None:
         assert self.course is not None
@@ -177,11 +223,19 @@ class Delivery:
     def _refuse(self, failure: Failure) -> None:
         """The one error answer, in the caller's own dialect."""
         self.over = True
-        self.status, body = self.inlet.wire.encode_error(failure, self.request.id)
+        wire = self.inlet.wire
+        if wire.names_model:
+            failure = replace(failure, model=self.model)
+        self.status, body = self.shaped(failure)
         tries = 0 if self.course is None else self.course.attempts
-        lines = heads.JSON_TYPE + told(self) + heads.refusing(failure, self.status, tries)
+        kind = heads.JSON_TYPE if body.startswith(b"{") or body.startswith(b"[") else heads.TEXT_TYPE
+        lines = kind + told(self) + heads.refusing(failure, self.status, tries)
         self._caller.answer(self.status, lines, body)
         self._end("error", failure.log_kind, "pre")
+
+    def shaped(self, failure: Failure) -> tuple[int, bytes]:
+        """Status and body of an error answer in the caller's own dialect."""
+        return self.inlet.wire.encode_error(failure, self.request.id)
 
     # The end
 

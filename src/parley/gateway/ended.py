@@ -48,8 +48,8 @@ class Ended(Struct, frozen=True, gc=False):
 class Tariff(Protocol):
     """What one model costs. Source: parley.prices."""
 
-    def cost(self, usage: Usage) -> int:
-        """Of an answer, in picodollars."""
+    def cost(self, usage: Usage) -> int | None:
+        """Of an answer, in picodollars; None where it has a part whose price is not known."""
 
     def estimate(self, input_tokens: int, output_tokens: int) -> int:
         """Of what may come, in picodollars."""

@@ -3,6 +3,7 @@
 Pure. Lines are CRLF ended. Sources: RFC 9110 section 7.6.1 (hop by hop), product contract sections 5 and 6.
 """
 
+import re
 from collections.abc import Iterable
 from math import ceil
 from typing import Final
@@ -24,6 +25,7 @@ _NOT_UP: Final = frozenset(
     _HOP | _CREDENTIALS | {
         b"host", b"accept", b"accept-encoding", b"content-type", b"expect", b"origin", b"referer", b"forwarded", b"via",
         b"x-real-ip", b"x-request-id", b"range", b"if-none-match", b"if-modified-since",
+        b"mlp-billing-key", b"z-requestid",
     }
 )  # fmt: skip
 _NOT_UP_PREFIXES: Final = (b"x-stainless-", b"x-forwarded-", b"x-parley-", b"sec-", b"cf-")
@@ -41,8 +43,14 @@ _USUAL: Final = (b"keep-alive", b"close")
 MAX_LISTED: Final = 64
 _TRACE: Final = frozenset({b"traceparent", b"tracestate", b"baggage"})
 
+# Configured headers that hold a credential; what is shorter than this is none.
+_SECRET: Final = re.compile("auth|key|token|secret|cookie|password", re.IGNORECASE)
+_SHORTEST: Final = 8
+_HIDDEN: Final = b"***"
+
 _JSON: Final = b"application/json"
 JSON_TYPE: Final = b"content-type: application/json\r\n"
+TEXT_TYPE: Final = b"content-type: text/plain; charset=utf-8\r\n"
 _ASK_JSON: Final = JSON_TYPE + b"accept: application/json\r\nx-request-id: "
 _ASK_ANYTHING: Final = b"accept: */*\r\nx-request-id: "
 _ASK_EVENTS: Final = JSON_TYPE + b"accept: text/event-stream\r\nx-request-id: "
@@ -57,12 +65,25 @@ class LaneHead(Struct, frozen=True):
     named: frozenset[bytes]
 
 
+def covered(body: bytes, provider: Provider) -> bytes:
+    """An error body without the provider's credentials: some tell in it what they were sent."""
+    for secret in (*provider.keys, *(value for name, value in provider.headers if _SECRET.search(name))):
+        text = secret.rpartition(" ")[2].encode()
+        if len(text) >= _SHORTEST and text in body:
+            body = body.replace(text, _HIDDEN)
+    return body
+
+
 def lane_head(provider: Provider, target: Target, endpoint: int, key: int, operation: str) -> LaneHead:
     """Build it. ``key`` is -1 where the provider has none."""
     scheme, _, rest = provider.endpoints[endpoint].partition("://")
     authority, slash, base = rest.partition("/")
     path = provider.paths[operation].replace("{model}", quote(target.model, safe=""))
     path = path.replace("{path}", _as_path(target.model))
+    account, _, service = target.model.partition("/")
+    path = path.replace("{account}", quote(account, safe="")).replace(
+        "{service}", quote(service.partition("/")[0], safe="")
+    )
     headers = [(name, value) for name, value in provider.headers]
     if key >= 0 and provider.auth != "none":
         bearer = provider.auth == "bearer"
@@ -117,6 +138,11 @@ def needed(headers: Headers, needs: tuple[tuple[bytes, bytes], ...]) -> bytes:
     """Lines for headers that the provider insists on and the caller did not send."""
     given = {name for name, _ in headers}
     return b"".join([_line(name, value) for name, value in needs if name not in given])
+
+
+def chosen(headers: Headers, names: frozenset[bytes]) -> bytes:
+    """Lines of the caller's headers of these names."""
+    return b"".join([_line(name, value) for name, value in headers if name in names])
 
 
 def rebuilt(headers: Headers, chosen: tuple[tuple[str, str], ...], named: frozenset[bytes], *, same: bool) -> bytes:

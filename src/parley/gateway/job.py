@@ -11,13 +11,14 @@ from msgspec.structs import replace
 
 from parley.failure import Failure, ParleyError
 from parley.gateway import heads
-from parley.gateway.admission import prefix_of, read_by
+from parley.gateway.admission import Asked, prefix_of, read_by
 from parley.gateway.answering import carrier_for, counted_by_us, needless, sent_by
 from parley.gateway.delivery import Delivery
 from parley.gateway.route import Route
 from parley.plan import GiveUp, Try
-from parley.ports import Call, Destination, Headers
+from parley.ports import Call, Destination, Headers, Request
 from parley.relay import Outgoing, Through
+from parley.settings import UNFIT
 
 MAX_ERROR: Final = 64 * 1024
 LACKING: Final = (404, 405, 501)
@@ -30,17 +31,54 @@ class Job(Delivery):
 
     def run(self) -> None:
         """Admit the request and start the first try."""
+        hooks = self.gateway.hooks
         try:
             self._admit()
+            if hooks is not None and hooks.request(self):
+                return
         except ParleyError as error:
+            self._release()
             self._refuse(error.failure)
             return
-        self._begin()
+        self.heard()
+
+    def heard(self) -> None:
+        """The hooks have let it pass."""
+        if not self.over:
+            self._begin()
+
+    def rewritten(self, body: bytes) -> None:
+        """A hook has changed it: admit it as it is now. Raises ParleyError."""
+        request = self.request
+        self.request = Request(request.headers, body, request.id, request.target, request.source)
+        self.request.prepared = request.prepared
+        if self.course is not None:
+            self.course.abandoned(self.gateway.now())
+        self._admit()
 
     def admitted(self) -> None:
         """It may go on, now or after it has waited."""
+        if self.over:
+            return
+        cache = self.gateway.cache
+        if cache is None or not cache.find(self):
+            self.proceed()
+
+    def proceed(self) -> None:
+        """No answer was kept: ask for one."""
         if not self.over:
             self._step(None, self.gateway.now())
+
+    def released(self, out: bytes) -> None:
+        """What a hook held back goes out, whole."""
+        carrier = self.relay
+        if self.over or carrier is None:
+            return
+        if self.streams:
+            self._deliver(carrier, out)
+            self._complete(carrier)
+        else:
+            self._answer(out)
 
     # The upstream's side (Sink)
 
@@ -67,6 +105,8 @@ class Job(Delivery):
             self._drop_flight()
         elif carrier is not None:
             out = carrier.feed(data)
+            if self.over:
+                return
             if out:
                 self._deliver(carrier, out)
             if carrier.failure is not None:
@@ -82,11 +122,17 @@ class Job(Delivery):
         if self._errors is not None:
             status, headers, kept = self._errors
             assert self.route is not None
-            self._refused_by_provider(status, self.route.way.outlet.decode_error(status, headers, bytes(kept)))
+            way = self.route.way
+            said = heads.covered(bytes(kept), way.provider)
+            self._refused_by_provider(status, way.outlet.decode_error(status, headers, said))
+            return
+        if self.hooked is not None and self.hooked.later(self):
             return
         carrier = self.relay
         assert carrier is not None
         out = carrier.close()
+        if self.over:
+            return
         if carrier.failure is not None:
             self.failed(carrier.failure)
         elif self.streams:
@@ -118,9 +164,13 @@ class Job(Delivery):
 
     # Admission
 
+    def read(self) -> Asked:
+        """What of the request must be known first. Raises ParleyError."""
+        return read_by(self.inlet, self.request)
+
     def _admit(self) -> None:
         gateway, inlet = self.gateway, self.inlet
-        read = self.asked = read_by(inlet, self.request)
+        read = self.asked = self.read()
         self.model = read.model
         served = self._served = gateway.served(inlet.operation, read.model, self.key)
         self.streams = read.streams and not inlet.counts
@@ -135,9 +185,11 @@ class Job(Delivery):
 
     def _begin(self) -> None:
         """Through the gate, where there is one, to the first try."""
-        gate = self.gateway.gate
-        if gate is None:
-            self._step(None, self.started)
+        gate, copies = self.gateway.gate, self.gateway.copies
+        if copies is not None:
+            copies.begin(self)
+        if gate is None or self.ticket is not None:
+            self.admitted()
             return
         try:
             waits = not gate.enter(self)
@@ -179,10 +231,18 @@ class Job(Delivery):
                 return self._answer(answer)
             message = self.message = self.outgoing(route)
         except ParleyError as error:
-            self._release()
-            return self._refuse(error.failure)
+            return self._unsent(error.failure)
         to = route.to_stream if self.streams and route.to_stream is not None else route.to
         self._send(route, to, message, fresh=step.fresh)
+
+    def _unsent(self, failure: Failure) -> None:
+        """The request cannot go there: to a target that can take it, else it is refused."""
+        assert self.course is not None
+        if failure.detail != UNFIT:
+            self._release()
+            return self._refuse(failure)
+        self.course.passed(failure)
+        return self._step(None, self.gateway.now())
 
     def _send(self, route: Route, to: Destination, message: Outgoing, *, fresh: bool) -> None:
         request, course = self.request, self.course
@@ -197,6 +257,8 @@ class Job(Delivery):
                 head += heads.needed(request.headers, route.needs)
         else:
             head += heads.rebuilt(request.headers, message.headers, route.named, same=route.same)
+        if route.passes:
+            head += heads.chosen(request.headers, route.passes)
         now = self._call_at = self.gateway.now()
         call = Call(to, head, message.body, max(0.001, course.deadline - now), fresh)
         self._flight = route.upstream.send(call, self)
@@ -224,7 +286,10 @@ class Job(Delivery):
         route, kind = self.route, heads.content_type(headers)
         assert route is not None
         try:
-            carrier = self.relay = carrier_for(self, route, kind)
+            carrier = carrier_for(self, route, kind)
+            if self.hooked is not None:
+                carrier = self.hooked.carried(self, carrier)
+            self.relay = carrier
         except ParleyError as error:
             self._broken(error.failure)
             return

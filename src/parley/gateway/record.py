@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Final, Literal
 import msgspec
 from msgspec import Struct
 
-from parley.gateway.accounting import asked_tokens, made_tokens
+from parley.gateway.accounting import asked_tokens, counted_usage, made_tokens, named
 from parley.gateway.ended import Outcome, Phase
 from parley.gateway.route import Route
+from parley.ir import Usage
 
 if TYPE_CHECKING:
     from parley.gateway.delivery import Delivery
@@ -42,14 +43,16 @@ def line(job: "Delivery", outcome: Outcome, kind: str, phase: Phase) -> bytes:
     """The line of a job that has just ended."""
     if outcome == "ok" and job.route is not None and job.course is not None:
         return _succeeded(job, job.route, job.course.attempts).encode()
-    usage = job.relay.usage if job.relay is not None else None
-    lane, course, first = job.lane, job.course, job.first_byte
+    usage = counted_usage(job, outcome)
+    lane, course, first, kept = job.lane, job.course, job.first_byte, job.replayed
+    if kept is not None:
+        usage = Usage()
     made = Record(
         "request.end",
         job.request.id,
         job.inlet.dialect,
-        job.model,
-        lane.provider.label if lane is not None else "",
+        named(job),
+        lane.provider.label if lane is not None else kept.target.partition("/")[0] if kept is not None else "",
         course.attempts if course is not None else 0,
         phase,
         outcome,

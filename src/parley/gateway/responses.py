@@ -54,19 +54,31 @@ class ResponsesJob(Job):
         self._recalled = self._unknown = self._expanded = None
         self._own = b""
 
-    def run(self) -> None:
-        """Admit it, recall what it refers to, then as any other."""
+    def heard(self) -> None:
+        """See what it refers to, then as any other."""
+        if self.over:
+            return
         try:
-            self._admit()
             self._refers()
         except ParleyError as error:
             self._release()
             self._refuse(error.failure)
             return
-        memory = self.gateway.memory
-        if self._background:
+        self._begin()
+
+    def admitted(self) -> None:
+        """See Job. What is made in the background has passed the gate now, and not again when it is made."""
+        if not self._background:
+            super().admitted()
+        elif not self.over:
             self._queue()
-        elif memory is not None and _REFERENCE in self._own:
+
+    def proceed(self) -> None:
+        """See Job."""
+        memory = self.gateway.memory
+        if self.over:
+            return
+        if memory is not None and _REFERENCE in self._own:
             memory.resolve(self._own, self.owner, self._resolved)
         else:
             self._recall()
@@ -120,11 +132,14 @@ class ResponsesJob(Job):
         job = ResponsesJob(self.gateway, self.inlet, request, found)
         job.keeps = False
         job.key, job.owner = self.key, self.owner
+        lines = heads.JSON_TYPE + told(self)
+        if not self.over:
+            job.ticket, self.ticket = self.ticket, None
         self.gateway.start(job)
         found.runs(job.left)
         if not self.over:
             self._release()
-            self._caller.answer(200, heads.JSON_TYPE + told(self), found.kept.response)
+            self._caller.answer(200, lines, found.kept.response)
             self._end("ok", "", "done")
 
     def _resolved(self, found: bytes | Failure) -> None:
@@ -141,7 +156,7 @@ class ResponsesJob(Job):
     def _recall(self) -> None:
         memory = self.gateway.memory
         if not (self._previous or self._conversation):
-            self._begin()
+            self._step(None, self.gateway.now())
         elif memory is None:
             self._remembered(_NO_MEMORY)
         else:
@@ -154,7 +169,7 @@ class ResponsesJob(Job):
             self._unknown = found
         else:
             self._recalled = found
-        self._begin()
+        self._step(None, self.gateway.now())
 
     def outgoing(self, route: Route) -> Outgoing:
         """The request, with what came before it unless the provider knows that by itself."""

@@ -5,11 +5,12 @@ from typing import Final
 
 from parley.failure import Failure, ParleyError
 from parley.gateway import heads
+from parley.nodes.directory import NOWHERE
 from parley.operations import OPERATIONS
 from parley.plan import Lane
 from parley.ports import Destination, Upstream
 from parley.relay import Passage, carried, passage
-from parley.settings import Provider, Registration
+from parley.settings import UNFIT, Provider, Registration
 from parley.wire import SPOKEN
 from parley.wire.inlets import Inlet
 
@@ -39,6 +40,7 @@ class Route:
         "logged",
         "named",
         "needs",
+        "passes",
         "same",
         "stream_type",
         "to",
@@ -76,6 +78,8 @@ class Route:
         )
         self.named = head.named
         self.needs = tuple(pair for pair in way.outlet.needs if pair[0] not in head.named)
+        # Headers of callers that are for such providers alone.
+        self.passes = frozenset(str(way.quirks.options.get("passes", "")).encode().split())
         # What its log lines have in common; known with the first.
         self.logged = ""
         self.answering = heads.answering(way.target.name)
@@ -84,14 +88,22 @@ class Route:
         """The same where nobody can be asked."""
         return Route(self.way, self.upstream, None, self._head)
 
+    def through(self, upstream: Upstream, way: Passage) -> "Route":
+        """The same with calls carried by another, and with requests that take another way."""
+        return Route(way, upstream, self.to, self._head, self.to_stream)
+
 
 class Served:
-    """A registration with the routes that its requests have taken so far."""
+    """A registration with the routes that its requests have taken so far. ``set`` is what sets their members, where
+    that is not the registration itself."""
 
-    __slots__ = ("_routes", "_upstreams", "registration")
+    __slots__ = ("_routes", "_set", "_upstreams", "registration")
 
-    def __init__(self, registration: Registration, upstreams: Mapping[str, Upstream]) -> None:
+    def __init__(
+        self, registration: Registration, upstreams: Mapping[str, Upstream], set: Registration | None = None
+    ) -> None:
         self.registration = registration
+        self._set = set or registration
         self._upstreams = upstreams
         self._routes: dict[tuple[int, Lane], Route] = {}
 
@@ -104,6 +116,10 @@ class Served:
                 self._routes.clear()
             found = self._routes[key] = self._made(inlet, lane)
         return found
+
+    def setting(self, members: Registration) -> "Served":
+        """The same with members set by another registration; whose turn it is stays what it was."""
+        return Served(self.registration, self._upstreams, members)
 
     def instead(self, inlet: Inlet, lane: Lane) -> bool:
         """The provider answered that it has no such operation: whether another of its operations, or our own estimate,
@@ -123,7 +139,7 @@ class Served:
 
     def _made(self, inlet: Inlet, lane: Lane, instead: str = "") -> Route:
         provider, target = lane.provider, lane.target
-        registration = self.registration
+        registration = self._set
         if inlet.counts:
             # What is set for answers does not belong into questions about the request.
             registration = Registration(model=registration.model, targets=registration.targets)
@@ -133,6 +149,9 @@ class Served:
         if asked not in provider.paths:
             # It was changed after this request had begun.
             raise ParleyError(Failure("no_upstream", f"provider {provider.label} does not serve this any more"))
+        if provider.endpoints[lane.endpoint : lane.endpoint + 1] == NOWHERE:
+            # No place of it is in rotation: another target may be there.
+            raise ParleyError(Failure("no_upstream", "no worker of this model is in rotation", detail=UNFIT))
         way = passage(inlet.wire, registration, provider, target, asked, "chat" if inlet.counts else inlet.operation)
         counts = inlet.counts and way.verbatim and inlet.operation in provider.paths
         head = heads.lane_head(provider, target, lane.endpoint, lane.key, inlet.operation if counts else asked)

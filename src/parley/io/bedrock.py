@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from parley.failure import Failure
+from parley.io.signing import SERVICE, Signer
 from parley.ports import Call, Flight, Sink, Timer, Upstream
 
 MISSING: Final = "calls to this provider are signed by botocore, which is not installed; `pip install 'parley[aws]'`"
@@ -25,7 +26,6 @@ NO_REGION: Final = "the AWS region of this provider is not known: set AWS_REGION
 PAUSE: Final = 10.0
 # Keys that expire sooner are not signed with any more.
 LAST_SECONDS: Final = 60
-_SERVICE: Final = "bedrock"
 _REGION: Final = re.compile(r"\.([a-z]{2,}(?:-[a-z]+)+-\d+)\.")
 _CREDENTIAL: Final = re.compile(rb"(?:^|\n)authorization:", re.IGNORECASE)
 _EVENTS: Final = b"accept: text/event-stream\r\n"
@@ -135,6 +135,9 @@ class BedrockUpstream:
         self._loop = loop
         self._pool = pool
         self._chain = chain
+        # Those that the keys of now were used with, by host.
+        self._signers: dict[str, Signer] = {}
+        self._keys: Keys | None = None
 
     def send(self, call: Call, sink: Sink) -> Flight:
         """Start a call, signed where it has no credential of its own."""
@@ -144,7 +147,7 @@ class BedrockUpstream:
             return self._pool.send(asked, sink)
         found = self._chain.now()
         if isinstance(found, Keys):
-            ready = signed(asked, found)
+            ready = signed(asked, found, self._signer(asked, found))
             if isinstance(ready, Call):
                 return self._pool.send(ready, sink)
             found = ready
@@ -157,6 +160,17 @@ class BedrockUpstream:
 
     def close(self) -> None:
         """Nothing is held here."""
+
+    def _signer(self, call: Call, keys: Keys) -> Signer | None:
+        if keys is not self._keys:
+            self._keys = keys
+            self._signers = {}
+        origin = call.to.origin
+        signer = self._signers.get(origin)
+        region = region_of(origin) or keys.region
+        if signer is None and region is not None:
+            signer = self._signers[origin] = Signer(keys.frozen, region, origin)
+        return signer
 
 
 class _Waiting:
@@ -211,24 +225,32 @@ class _Waiting:
         self.go(Failure("upstream_timeout", "the AWS credentials were not there in time", detail="credentials"))
 
 
-def signed(call: Call, keys: Keys) -> Call | Failure:
+def signed(call: Call, keys: Keys, signer: Signer | None = None) -> Call | Failure:
     """The call with its signature, or why it cannot have one. The path is sent as it is, and signed encoded again."""
-    from botocore.auth import SigV4Auth
-    from botocore.awsrequest import AWSRequest
-
     region = region_of(call.to.origin) or keys.region
     if region is None:
         return Failure("upstream_error", NO_REGION, status=503, detail="region")
     body = call.body[0] if len(call.body) == 1 else b"".join(call.body)
+    lines = "" if signer is None else signer.lines(call, body)
+    if not lines:
+        lines = _by_botocore(call, keys, region, body)
+        if signer is not None:
+            signer.compare(call, body, lines)
+    return Call(call.to, call.head + lines.encode(), (body,), call.total, call.fresh)
+
+
+def _by_botocore(call: Call, keys: Keys, region: str, body: bytes | memoryview) -> str:
+    from botocore.auth import SigV4Auth
+    from botocore.awsrequest import AWSRequest
+
     request = AWSRequest(
         method=call.to.method.decode(),
         url=call.to.origin + call.to.path.decode(),
         data=bytes(body),
         headers={"content-type": "application/json"},
     )
-    SigV4Auth(keys.frozen, _SERVICE, region).add_auth(request)
-    lines = [f"{name.lower()}: {request.headers[name]}\r\n" for name in _SIGNED if name in request.headers]
-    return Call(call.to, call.head + "".join(lines).encode(), (body,), call.total, call.fresh)
+    SigV4Auth(keys.frozen, SERVICE, region).add_auth(request)
+    return "".join([f"{name.lower()}: {request.headers[name]}\r\n" for name in _SIGNED if name in request.headers])
 
 
 def region_of(origin: str) -> str | None:

@@ -52,6 +52,10 @@ def extend(
         from parley.io.stops import StopsUpstream
 
         made["stops"] = StopsUpstream(made["native"])
+    if "predict" in new:
+        from parley.io.predict import PredictUpstream
+
+        made["predict"] = PredictUpstream(made["native"])
     if "grpc-infer" in new:
         from parley.io.oip_grpc import GrpcInferUpstream
 

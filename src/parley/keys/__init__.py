@@ -4,7 +4,7 @@ text    how a key is written, how it is told from anything else, its digest
 holder  who a key stands for: kind, models, dialects, sources, expiry
 """
 
-from parley.keys.holder import KINDS, Holder, Kind
+from parley.keys.holder import KINDS, OPERATOR, Holder, KeyLimits, Kind
 from parley.keys.text import digest_of, is_key, key_text
 
-__all__ = ["KINDS", "Holder", "Kind", "digest_of", "is_key", "key_text"]
+__all__ = ["KINDS", "OPERATOR", "Holder", "KeyLimits", "Kind", "digest_of", "is_key", "key_text"]

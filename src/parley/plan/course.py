@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from parley.failure import Failure
 from parley.plan.health import FAILED_PACE, SPOKEN, counts, forget, park
@@ -59,6 +60,7 @@ class Course:
         "_verdict",
         "_way",
         "_ways",
+        "_wide",
         "attempts",
         "deadline",
     )
@@ -72,7 +74,7 @@ class Course:
         rand: Rand,
         prefix: bytes,
     ) -> None:
-        self.attempts = 0
+        self.attempts = self._wide = 0
         self.deadline = now
         self._fleet = fleet
         self._registration = registration
@@ -136,7 +138,7 @@ class Course:
         trail = self._trail
         if trail is None:
             trail = self._trail = Trail(failure, way)
-        trail.last, trail.way = failure, way
+        trail.last, trail.way, trail.unfit = failure, way, False
         if failure.detail == STALE and not trail.stale:
             return self._repeat(way, trail)
         trail.down = self._probe and failure.kind in CONNECT and (trail.down or self.attempts == 1)
@@ -146,6 +148,18 @@ class Course:
         if not trail.final:
             trail.note(way, failure, ready)
         return None
+
+    def passed(self, failure: Failure) -> None:
+        """This target cannot take the request, so nothing was sent: another may. No try, and nothing about health."""
+        way = self._released()
+        way[4].site.breaker.released(self._probe)
+        self._probe = False
+        self.attempts -= 1
+        if self._trail is None:
+            self._trail = Trail(replace(failure, detail=""), way)
+            self._trail.unfit = True
+        # All of a target's ways are known with the first.
+        self._trail.barred.update((found[0], found[4].site) for found in self._ways if found[0] == way[0])
 
     def broke(self, failure: Failure, now: float) -> None:
         """The last try failed after the commit point: it counts for health and is never retried."""
@@ -161,6 +175,17 @@ class Course:
         if self._way is not None:
             self._released()[4].site.breaker.released(self._probe)
         self._end()
+
+    def widen(self, more: int) -> int:
+        """Room for up to ``more`` further calls of this try, as far as its provider has it: gives for how many."""
+        if self._way is None:
+            raise RuntimeError("no try is under way")
+        place, site = self._way[3], self._way[4].site
+        room = int(max(0, min(more, place.limit - place.in_flight)))
+        place.in_flight += room
+        site.in_flight += room
+        self._wide += room
+        return room
 
     def _opened(self) -> list[Way]:
         """The ways of the first known target; its ``timeouts.total`` sets the deadline of the whole request."""
@@ -248,8 +273,9 @@ class Course:
         if way is None:
             raise RuntimeError("no try is under way")
         self._way = None
-        way[3].in_flight -= 1
-        way[4].site.in_flight -= 1
+        way[3].in_flight -= 1 + self._wide
+        way[4].site.in_flight -= 1 + self._wide
+        self._wide = 0
         if self._pool is not None:
             self._pool.gauges[way[0]].in_flight -= 1
         if self._retry:
@@ -297,9 +323,11 @@ class Course:
         return delay
 
     def _reason(self, view: Survey) -> Failure:
-        """The last real failure, else why nothing could be tried."""
-        if self._trail is not None:
-            return self._trail.last
+        """The last real failure, else why nothing could be tried. A target that cannot take the request says nothing
+        of one that could and is busy."""
+        trail = self._trail
+        if trail is not None and not (trail.unfit and (view.full or view.shut)):
+            return trail.last
         return view.refusal(self._fleet.policy.probe_pause)
 
     def _give_up(self, failure: Failure) -> GiveUp:
@@ -307,6 +335,10 @@ class Course:
         trail = self._trail
         if trail is not None and trail.down:
             failure = gone(trail.way, self._fleet.policy.probe_pause)
+        most = self._fleet.policy.longest_park
+        if failure.retry_after is not None and failure.retry_after > most and failure.code.blame == "upstream":
+            # Nobody is told to stay away longer than we do (fault contract U12).
+            failure = replace(failure, retry_after=most)
         self._verdict = GiveUp(failure)
         return self._verdict
 

@@ -33,11 +33,13 @@ class Fleet:
     """Breakers, parked lanes, load, pace, turns and the retry budget.
 
     What it keeps is bounded by the configuration: per provider its endpoints and keys (each lane at most 16 parked
-    models), per registration with several targets a turn, per such target a load and a pace.
+    models), per registration with several targets a turn, per such target a load and a pace. ``start``: how many
+    turns are taken to have been had, so that several processes do not all begin with the first.
     """
 
     def __init__(self, policy: Policy = _DEFAULT) -> None:
         self.policy = policy
+        self.start = 0
         self.budget = Budget(policy.retry_share, policy.retry_floor)
         self._places: dict[str, Place] = {}
         self._pools: dict[tuple[str, str], tuple[Registration, Pool]] = {}
@@ -64,10 +66,22 @@ class Fleet:
         place = self._places.get(provider.name)
         if place is None:
             provider = self._current.get(provider.name, provider)
-            place = self._places[provider.name] = Place(provider, self.policy)
+            place = self._places[provider.name] = Place(provider, self.policy, self.start)
         elif place.provider is not provider and place.former is not provider and provider.name not in self._current:
             place.adopt(provider)
         return place
+
+    def renew(self, provider: Provider, told: Mapping[str, int]) -> None:
+        """A provider's endpoints have changed while all else stays; ``told`` is how many requests are at work at some of
+        them, as they say, ours and others'."""
+        place = self._places.get(provider.name)
+        if place is None:
+            return
+        if place.provider is not provider:
+            place.adopt(provider)
+        for url, site in zip(provider.endpoints, place.sites, strict=True):
+            if url in told:
+                site.beside = max(0, told[url] - site.in_flight)
 
     def pool(self, registration: Registration) -> Pool:
         """The targets of a registration that has several, with their turn, load and pace."""
@@ -77,7 +91,7 @@ class Fleet:
             return known[1]
         targets = registration.targets
         gauges = [self._gauges.setdefault((target.provider, target.model), Gauge()) for target in targets]
-        pool = Pool([target.name for target in targets], [target.weight for target in targets], gauges)
+        pool = Pool([target.name for target in targets], [target.weight for target in targets], gauges, self.start)
         self._pools[key] = (registration, pool)
         return pool
 

@@ -26,12 +26,13 @@ def counts(failure: Failure) -> bool:
 
 
 class Gauge:
-    """Load and pace of one place to send to. ``pace`` is a moving average of seconds to the first byte."""
+    """Load and pace of one place to send to. ``pace`` is a moving average of seconds to the first byte; ``beside`` is
+    how much more is at work there than we have sent, as it tells."""
 
-    __slots__ = ("in_flight", "pace")
+    __slots__ = ("beside", "in_flight", "pace")
 
     def __init__(self) -> None:
-        self.in_flight = 0
+        self.in_flight = self.beside = 0
         self.pace: float | None = None
 
     def observe(self, seconds: float) -> None:
@@ -46,10 +47,10 @@ class Breaker:
     A probe is a try made while not closed; there is at most one (``probing``), and only its end can close.
     """
 
-    __slots__ = ("_policy", "failures", "last", "probing", "until")
+    __slots__ = ("failures", "last", "policy", "probing", "until")
 
     def __init__(self, policy: Policy) -> None:
-        self._policy = policy
+        self.policy = policy
         self.failures = 0
         self.last = 0.0
         self.probing = False
@@ -68,8 +69,8 @@ class Breaker:
     def probe_in(self, now: float) -> float:
         """Seconds until it may be probed though open, for want of anything better; 0 is now."""
         if self.probing:
-            return self._policy.probe_pause
-        wait = self.last + self._policy.probe_pause - now
+            return self.policy.probe_pause
+        wait = self.last + self.policy.probe_pause - now
         return max(0.0, wait if self.until is None else min(wait, self.until - now))
 
     def failed(self, now: float, probe: bool) -> None:
@@ -78,9 +79,9 @@ class Breaker:
         self.failures += 1
         if probe:
             self.probing = False
-        opens = self.failures >= self._policy.opens_after if self.until is None else probe and now >= self.until
+        opens = self.failures >= self.policy.opens_after if self.until is None else probe and now >= self.until
         if opens:
-            self.until = now + self._policy.open_for
+            self.until = now + self.policy.open_for
 
     def succeeded(self, probe: bool) -> None:
         """A try ended well. One that began before the breaker opened says nothing about now."""
@@ -95,7 +96,7 @@ class Breaker:
         if probe:
             self.probing = False
             self.until = None
-            self.failures = self._policy.opens_after - 1
+            self.failures = self.policy.opens_after - 1
 
     def released(self, probe: bool) -> None:
         """The try ended without saying anything about the endpoint."""

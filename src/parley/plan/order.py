@@ -9,7 +9,7 @@ from math import inf, log
 from typing import TypeAlias
 
 from parley.plan.health import Gauge
-from parley.settings import Strategy
+from parley.settings import Balance
 
 EXPLORE = 0.05  # share of "fastest" requests that measure another choice again
 _MASK = (1 << 64) - 1
@@ -18,19 +18,22 @@ Rand: TypeAlias = Callable[[], float]
 
 
 class Pool:
-    """Choices of one kind and whose turn it is. ``names`` decide prefix_hash, ``gauges`` load and pace."""
+    """Choices of one kind and whose turn it is. ``names`` decide prefix_hash, ``gauges`` load and pace. ``start`` turns
+    are taken to have been had."""
 
     __slots__ = ("credit", "gauges", "salts", "turn", "weights")
 
-    def __init__(self, names: Sequence[str], weights: Sequence[int], gauges: Sequence[Gauge]) -> None:
+    def __init__(self, names: Sequence[str], weights: Sequence[int], gauges: Sequence[Gauge], start: int = 0) -> None:
         self.salts = [_digest(name.encode()) for name in names]
         self.weights = list(weights)
         self.gauges = tuple(gauges)
         self.credit = [0] * len(self.weights)
-        self.turn = 0
+        self.turn = start
+        for _ in range(start):
+            _spend(self)
 
 
-def order(strategy: Strategy, pool: Pool, rand: Rand, prefix: bytes) -> Sequence[int]:
+def order(strategy: Balance, pool: Pool, rand: Rand, prefix: bytes) -> Sequence[int]:
     """All indexes of ``pool``, best first. ``rand`` gives numbers in [0, 1); ``prefix`` is only for prefix_hash."""
     return _ORDERS[strategy](pool, rand, prefix)
 
@@ -48,6 +51,10 @@ def _in_turn(pool: Pool, _rand: Rand, _prefix: bytes) -> Sequence[int]:
 
 def _by_weight(pool: Pool, _rand: Rand, _prefix: bytes) -> Sequence[int]:
     """Smooth weighted turns: every share of ``sum(weights)`` requests is exact, and no choice comes in bursts."""
+    return _spend(pool)
+
+
+def _spend(pool: Pool) -> Sequence[int]:
     credit = pool.credit
     for index, weight in enumerate(pool.weights):
         credit[index] += weight
@@ -62,6 +69,16 @@ def _least_busy(pool: Pool, rand: Rand, prefix: bytes) -> Sequence[int]:
         return pool.gauges[index].in_flight / weight if weight else inf
 
     return sorted(_in_turn(pool, rand, prefix), key=load)
+
+
+def _idlest(pool: Pool, _rand: Rand, _prefix: bytes) -> Sequence[int]:
+    """By the whole load of a place, as far as it tells, and of two with the same the faster one."""
+
+    def load(index: int) -> tuple[int, float]:
+        gauge = pool.gauges[index]
+        return gauge.in_flight + gauge.beside, gauge.pace or 0.0
+
+    return sorted(range(len(pool.gauges)), key=load)
 
 
 def _fastest(pool: Pool, rand: Rand, _prefix: bytes) -> Sequence[int]:
@@ -102,11 +119,12 @@ def _mixed(value: int) -> int:
     return value ^ (value >> 31)
 
 
-_ORDERS: dict[Strategy, Callable[[Pool, Rand, bytes], Sequence[int]]] = {
+_ORDERS: dict[Balance, Callable[[Pool, Rand, bytes], Sequence[int]]] = {
     "fallback": _as_configured,
     "round_robin": _in_turn,
     "weighted": _by_weight,
     "least_busy": _least_busy,
+    "idlest": _idlest,
     "fastest": _fastest,
     "prefix_hash": _by_prefix,
 }

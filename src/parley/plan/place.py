@@ -11,6 +11,7 @@ from math import inf
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from parley.plan.health import Breaker, Gauge
 from parley.plan.order import Pool, Rand, order
@@ -84,13 +85,15 @@ class Seat:
 
 
 class Place:
-    """One provider's state. A changed provider keeps what is known of endpoints and keys it still has."""
+    """One provider's state. A changed provider keeps what is known of endpoints and keys it still has. ``start``: see
+    Fleet."""
 
     __slots__ = (
         "_grid",
         "_policy",
         "_pool",
         "_sites",
+        "_start",
         "_tokens",
         "_turn",
         "former",
@@ -100,12 +103,12 @@ class Place:
         "seats",
     )
 
-    def __init__(self, provider: Provider, policy: Policy) -> None:
+    def __init__(self, provider: Provider, policy: Policy, start: int = 0) -> None:
         self._policy = policy
         self._sites: dict[str, Site] = {}
         self._tokens: dict[str, Token] = {}
         self._grid: list[list[Seat]] = []
-        self._turn = 0
+        self._start = self._turn = start
         self.in_flight = 0
         self.provider = provider
         self.adopt(provider)
@@ -114,13 +117,16 @@ class Place:
         """Serve by this value from now on; requests under way end on what they hold."""
         known = {(seat.site, seat.token): seat.parked for row in self._grid for seat in row}
         urls, keys = provider.endpoints or ("",), provider.keys or ("",)
-        self._sites = {url: self._sites.get(url) or Site(self._policy) for url in urls}
+        policy = _patience(provider, self._policy)
+        self._sites = {url: self._sites.get(url) or Site(policy) for url in urls}
+        for site in self._sites.values():
+            site.breaker.policy = policy
         self._tokens = {key: self._tokens.get(key) or Token() for key in keys}
         self._grid = [self._row(endpoint, url, keys, bool(provider.keys)) for endpoint, url in enumerate(urls)]
         self.seats = [seat for row in self._grid for seat in row]
         for seat in self.seats:
             seat.parked = known.get((seat.site, seat.token), seat.parked)
-        self._pool = Pool(urls, [1] * len(urls), self.sites)
+        self._pool = Pool(urls, [1] * len(urls), self.sites, self._start)
         self.limit = inf if provider.max_concurrency is None else provider.max_concurrency
         self.former, self.provider = self.provider, provider
 
@@ -145,3 +151,15 @@ class Place:
         first = self._turn % width
         self._turn = first + 1
         return [row[(first + step + shift) % width] for step in range(width) for shift, row in enumerate(rows)]
+
+
+def _patience(provider: Provider, policy: Policy) -> Policy:
+    """How patient the gateway is with this provider."""
+    if provider.trips is None and provider.rests is None:
+        return policy
+    opens, rests = provider.trips, provider.rests
+    return replace(
+        policy,
+        opens_after=policy.opens_after if opens is None else opens,
+        open_for=policy.open_for if rests is None else rests,
+    )

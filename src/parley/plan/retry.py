@@ -37,13 +37,14 @@ def may_move(failure: Failure, on: frozenset[str]) -> bool:
 class Trail:
     """The failed tries of one request: the last failure, what is barred, what must rest until when."""
 
-    __slots__ = ("again", "barred", "down", "final", "last", "places", "rest", "stale", "targets", "way")
+    __slots__ = ("again", "barred", "down", "final", "last", "places", "rest", "stale", "targets", "unfit", "way")
 
     def __init__(self, failure: Failure, way: Way) -> None:
         self.last = failure
         self.way = way
         self.final = False  # no further try, whatever is left
         self.down = False  # every try so far was a probe of an open breaker, and nobody was there
+        self.unfit = False  # nothing was sent so far: each target that came first cannot take the request
         self.stale = False  # the one free repeat on a fresh connection is spent
         self.again: Way | None = None
         self.places: set[Place] = set()

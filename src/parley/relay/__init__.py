@@ -8,28 +8,35 @@ back. Everything that carries an answer has ``feed`` and ``close``, so the gatew
 from parley.relay.answer import (
     MAX_ANSWER,
     Asis,
-    RebuiltStream,
     RebuiltWhole,
-    Relay,
     Through,
     VerbatimStream,
     VerbatimWhole,
-    bad_answer,
-    merged,
     relay,
     untranslated,
     verbatim,
 )
+from parley.relay.carrier import Relay, bad_answer, merged
+from parley.relay.keeper import Keeper
+from parley.relay.proxied import Proxied, ProxiedStream
+from parley.relay.rebuilt import RebuiltStream
 from parley.relay.request import Outgoing, Passage, can, carried, outgoing, outgoing_form, passage
+from parley.relay.seals import Seals
+from parley.relay.tap import Tapped
 
 __all__ = [
     "MAX_ANSWER",
     "Asis",
+    "Keeper",
     "Outgoing",
     "Passage",
+    "Proxied",
+    "ProxiedStream",
     "RebuiltStream",
     "RebuiltWhole",
     "Relay",
+    "Seals",
+    "Tapped",
     "Through",
     "VerbatimStream",
     "VerbatimWhole",

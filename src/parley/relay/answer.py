@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from typing import Final
 
-from msgspec.structs import replace
-
 from parley.failure import Failure, ParleyError
 from parley.fold import Fold, unfold
 from parley.framing import SseReader, check_text, parse_block
-from parley.ir import BlockStart, ChatResponse, Delta, End, Event, Media, Opaque, Start, ToolCall, Usage
+from parley.ir import ChatResponse
+from parley.relay.carrier import Relay, bad_answer, empty, incomplete, merged
+from parley.relay.keeper import Keeper
+from parley.relay.rebuilt import RebuiltStream
 from parley.relay.request import Passage
 from parley.relay.steady import Steady
 from parley.wire import Mark, Reply, Wire, unspoken
@@ -19,47 +20,20 @@ _QUIET: Final = Mark()
 MAX_LINE: Final = 8 * 1024 * 1024
 
 
-class Relay:
-    """Carries one 200 answer back.
-
-    ``content`` turns true at the commit point, ``ended`` at the success terminator, ``trailing`` when more
-    came after it. A ``failure`` ends it; what ``feed`` returned before still counts. ``pieces`` counts events with
-    content, which most providers send one a token: the estimate where nobody reports usage.
-    """
-
-    __slots__ = ("content", "ended", "failure", "pieces", "trailing", "usage")
-
-    def __init__(self) -> None:
-        self.pieces = 0
-        self.content = self.ended = self.trailing = False
-        self.failure: Failure | None = None
-        self.usage: Usage | None = None
-
-    def feed(self, data: bytes) -> bytes:
-        """Bytes for the caller, as far as known."""
-        raise NotImplementedError
-
-    def close(self) -> bytes:
-        """The provider has sent everything: the remaining bytes, or a ``failure``."""
-        raise NotImplementedError
-
-    def fail(self, failure: Failure) -> bytes:
-        """The error event that ends what was begun; b"" where any encoder can write it as well."""
-        return b""
-
-
-def relay(way: Passage, reply: Callable[[], Reply], *, streams: bool, events: bool) -> Relay:
+def relay(
+    way: Passage, reply: Callable[[], Reply], *, streams: bool, events: bool, keeper: Keeper | None = None
+) -> Relay:
     """The relay for an answer: the caller ``streams`` or not, the provider sent ``events`` or one object.
 
-    ``reply`` is asked only where an encoder needs it. Raises ``upstream_bad_response`` for events where the wire has
-    none.
+    ``reply`` is asked only where an encoder needs it; ``keeper`` keeps what is sealed. Raises
+    ``upstream_bad_response`` for events where the wire has none.
     """
     found = verbatim(way.inlet, streams=streams, events=events) if way.inlet is way.outlet else None
     if found is None and events and way.outlet.stream_decoder is unspoken:
         raise bad_answer("bad_content_type", "the provider answered with events where an object was due")
     if found is None and streams and events:
-        return RebuiltStream(way, reply())
-    return found or RebuiltWhole(way, reply(), streams=streams, events=events)
+        return RebuiltStream(way, reply(), keeper)
+    return found or RebuiltWhole(way, reply(), streams=streams, events=events, keeper=keeper)
 
 
 def verbatim(wire: Wire, *, streams: bool, events: bool) -> Relay | None:
@@ -81,11 +55,6 @@ def untranslated(wire: Wire, *, streams: bool, events: bool, objects: bool) -> R
     if streams:
         raise bad_answer("bad_content_type", "the provider answered with one object where a stream was asked for")
     return VerbatimWhole(wire)
-
-
-def bad_answer(detail: str, message: str) -> ParleyError:
-    """An answer that is not what it should be."""
-    return ParleyError(Failure("upstream_bad_response", message, detail=detail))
 
 
 class VerbatimStream(Relay):
@@ -129,7 +98,7 @@ class VerbatimStream(Relay):
         if self.ended:
             return b""
         if not self._finished:
-            self.failure = incomplete() if self._any else _empty()
+            self.failure = incomplete() if self._any else empty()
             return b""
         self.ended = True
         return self._wire.terminator
@@ -213,54 +182,6 @@ class VerbatimLines(VerbatimStream):
         return self._glance("", block)
 
 
-class RebuiltStream(Relay):
-    """Events are decoded to the canonical form and encoded for the caller."""
-
-    __slots__ = ("_decoder", "_encoder")
-
-    def __init__(self, way: Passage, reply: Reply) -> None:
-        super().__init__()
-        self._decoder = way.outlet.stream_decoder()
-        self._encoder = way.inlet.stream_encoder(reply)
-
-    def feed(self, data: bytes) -> bytes:
-        """The caller's bytes for what ``data`` completes."""
-        if self.ended:
-            self.trailing = True
-            return b""
-        out = self._encoded(lambda: self._decoder.feed(data))
-        # What precedes a fault in the same data comes first; the fault itself comes with the next call.
-        return out if self.failure is not None else out + self._encoded(lambda: self._decoder.feed(b""))
-
-    def close(self) -> bytes:
-        """What the decoder still owes, or the failure of an early end."""
-        return b"" if self.ended else self._encoded(self._decoder.close)
-
-    def fail(self, failure: Failure) -> bytes:
-        """Only the encoder of the stream knows its numbers."""
-        return self._encoder.fail(failure)
-
-    def _encoded(self, decode: Callable[[], list[Event]]) -> bytes:
-        try:
-            return b"".join([self._encode(event) for event in decode()])
-        except ParleyError as error:
-            self.failure = error.failure
-            return b""
-
-    def _encode(self, event: Event) -> bytes:
-        match event:
-            case Delta():
-                self.content = self.content or event.text != ""
-                self.pieces += 1
-            case BlockStart():
-                self.content = self.content or isinstance(event.block, ToolCall | Media | Opaque)
-            case Start(usage=Usage() as usage) | End(usage=Usage() as usage):
-                self.usage = merged(self.usage, usage)
-        if isinstance(event, End):
-            self.ended = True
-        return self._encoder.feed(event)
-
-
 class Asis(Relay):
     """An answer of an operation that has no canonical form: the provider's object, as it came."""
 
@@ -309,7 +230,7 @@ class Through(Relay):
         if self.content:
             self.ended = True
         else:
-            self.failure = _empty()
+            self.failure = empty()
         return b""
 
 
@@ -330,10 +251,13 @@ class VerbatimWhole(Asis):
 class RebuiltWhole(Asis):
     """Collects the provider's answer, then gives the caller's: one object, or a stream made of it."""
 
-    __slots__ = ("_events", "_reply", "_streams", "_way")
+    __slots__ = ("_events", "_keeper", "_reply", "_streams", "_way")
 
-    def __init__(self, way: Passage, reply: Reply, *, streams: bool, events: bool) -> None:
+    def __init__(
+        self, way: Passage, reply: Reply, *, streams: bool, events: bool, keeper: Keeper | None = None
+    ) -> None:
         super().__init__()
+        self._keeper = keeper
         self._way = way
         self._reply = reply
         self._streams = streams
@@ -343,6 +267,8 @@ class RebuiltWhole(Asis):
         way = self._way
         response = _folded(way.outlet, body) if self._events else way.outlet.decode_response(body)
         self.usage = response.usage
+        if self._keeper is not None:
+            self._keeper.keep(response)
         if not self._streams:
             return way.inlet.encode_response(response, self._reply)
         encoder = way.inlet.stream_encoder(self._reply)
@@ -354,26 +280,3 @@ def _folded(wire: Wire, body: bytes) -> ChatResponse:
     for event in (*decoder.feed(body), *decoder.close()):
         whole.feed(event)
     return whole.response()
-
-
-def incomplete() -> Failure:
-    """The stream ended before its answer did."""
-    return Failure("upstream_incomplete", "the provider's stream ended early", detail="missing_terminator")
-
-
-def _empty() -> Failure:
-    return Failure("upstream_bad_response", "the provider sent an empty answer", detail="empty_body")
-
-
-def merged(before: Usage | None, now: Usage) -> Usage:
-    """Usage reported in pieces: later figures win, earlier ones stay where the later report is silent."""
-    if before is None:
-        return now
-    return replace(
-        now,
-        input=now.input or before.input,
-        output=now.output or before.output,
-        cached=before.cached if now.cached is None else now.cached,
-        cache_write=before.cache_write if now.cache_write is None else now.cache_write,
-        reasoning=before.reasoning if now.reasoning is None else now.reasoning,
-    )

@@ -13,8 +13,11 @@ from parley.failure import ParleyError, invalid
 from parley.ir import ChatRequest
 from parley.multipart import Form
 from parley.operations import OPERATIONS
+from parley.relay import able
+from parley.relay.keeper import Keeper
+from parley.relay.told import moved_by, own_error, own_names
 from parley.settings import EVERY, EXTENSIONS, Provider, Quirks, Registration, Target
-from parley.wire import PARAMETERS, SPOKEN, Encoded, Wire, load, unspoken
+from parley.wire import PARAMETERS, SPOKEN, Wire, load, unspoken
 
 # Two names of one parameter: a caller who sent either has decided.
 _SAME: Final = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
@@ -24,6 +27,8 @@ _UNSENT: Final[Mapping[str, Mapping[str, Any]]] = {
     "rerank": {"model": "", "query": "", "documents": []},
     "image_generation": {"model": "", "prompt": ""},
 }
+# The wire of providers that nodes call too.
+WORKER: Final = "worker"
 _NONE: Final[frozenset[str]] = frozenset()
 # Extension fields that the canonical form knows.
 _MEANT: Final = ("top_k", "seed")
@@ -64,9 +69,10 @@ class Passage(Struct, frozen=True, kw_only=True):
 
 
 class Outgoing:
-    """A request ready to leave: body parts, what could not go, headers it needs beside the provider's."""
+    """A request ready to leave: body parts, what could not go, headers it needs beside the provider's. ``keeper`` is
+    for its answer."""
 
-    __slots__ = ("body", "dropped", "headers", "include_usage")
+    __slots__ = ("body", "dropped", "headers", "include_usage", "keeper")
 
     def __init__(
         self,
@@ -74,7 +80,9 @@ class Outgoing:
         dropped: tuple[str, ...] = (),
         headers: tuple[tuple[str, str], ...] = (),
         include_usage: bool = False,
+        keeper: Keeper | None = None,
     ) -> None:
+        self.keeper = keeper
         self.body = body
         self.dropped = dropped
         self.headers = headers
@@ -106,9 +114,9 @@ def passage(
 
     Verbatim needs the same wire and edits that it can name at top level.
     """
-    outlet = load(SPOKEN[provider.wire][operation])
-    if outlet.fitted is not None and provider.quirks.options:
-        outlet = outlet.fitted(provider.quirks.options)
+    quirks = _quirks_of(provider, operation, inlet.private)
+    inlet = load(inlet.twin) if inlet.twin else inlet
+    outlet = _outlet(provider, target, operation)
     own = _own(inlet)
     # The configuration speaks of parameters by the names of one wire, whatever the caller's.
     spoken = own | _own(load(PARAMETERS))
@@ -120,7 +128,6 @@ def passage(
     named = operation if operation in OPERATIONS else asked or operation
     fields, forced = _canonical(silently, named), _canonical(firmly, named)
     beside, always_beside = fields.pop("extra", {}), forced.pop("extra", {})
-    quirks = _quirks_of(provider, operation)
     edits = defaults or overrides or held or imposed or quirks.rename or quirks.drop or quirks.default
     return Passage(
         inlet=inlet,
@@ -148,9 +155,20 @@ def passage(
     )
 
 
-def _quirks_of(provider: Provider, operation: str) -> Quirks:
-    """A row's names and defaults are those of its chat; what a vendor cannot take it can take nowhere."""
+def _outlet(provider: Provider, target: Target, operation: str) -> Wire:
+    """The provider's wire for that operation and that model."""
+    outlet = load(SPOKEN[provider.wire][operation])
+    if outlet.fitted is not None and provider.quirks.options:
+        outlet = outlet.fitted(provider.quirks.options)
+    return outlet if outlet.of_model is None else outlet.of_model(target.model)
+
+
+def _quirks_of(provider: Provider, operation: str, private: tuple[str, ...]) -> Quirks:
+    """A row's names and defaults are those of its chat; what a vendor cannot take it can take nowhere. Members that are
+    ``private`` to workers go to no other provider."""
     quirks = provider.quirks
+    if private and provider.wire != WORKER:
+        quirks = replace(quirks, drop=(*quirks.drop, *private))
     return quirks if operation == "chat" else Quirks(drop=quirks.drop, options=quirks.options)
 
 
@@ -159,22 +177,36 @@ def _own(wire: Wire) -> frozenset[str]:
     return frozenset(name for name in extensions.FIELDS if name in wire.known or name in wire.rename)
 
 
-def outgoing(way: Passage, body: bytes, members: jsontext.Members, *, streams: bool = False) -> Outgoing:
+def outgoing(
+    way: Passage, body: bytes, members: jsontext.Members, *, streams: bool = False, keeper: Keeper | None = None
+) -> Outgoing:
     """The request for the target. Raises the caller's own faults (``invalid_request``, ``invalid_json``).
 
-    ``streams``: whether a stream is wanted, for requests whose path alone says so."""
-    if not way.verbatim:
-        return _rebuilt(way, body, streams)
-    clear = way.inlet.cleared
+    ``streams``: whether a stream is wanted, for requests whose path alone says so. ``keeper``: puts back what the
+    caller's turns lack of what the provider sealed."""
+    gone: tuple[str, ...] = ()
+    clear = way.inlet.cleared if way.inlet is way.outlet else None
     cleared = None if clear is None else clear(body, members, way.provider.quirks.options)
-    if cleared is None:
-        return _verbatim(way, body, members)
-    changes, gone = cleared
-    if way.unknown == "strict":
-        raise invalid(f"{way.target.name} cannot take {gone[0]!r}", gone[0])
-    members = {**members, **changes}
-    sent = _verbatim(way, jsontext.encode(members), members)
-    return Outgoing(sent.body, (*gone, *sent.dropped))
+    if cleared is not None:
+        changes, gone = cleared
+        if way.unknown == "strict":
+            raise invalid(f"{way.target.name} cannot take {gone[0]!r}", gone[0])
+        members = {**members, **changes}
+        body = jsontext.encode(members)
+    if not way.verbatim or (keeper is not None and _lacking(way, body, keeper)):
+        sent = _rebuilt(way, body, streams, keeper)
+    else:
+        sent = _verbatim(way, body, members)
+        sent.keeper = keeper
+    if gone:
+        sent.dropped = (*gone, *sent.dropped)
+    return sent
+
+
+def _lacking(way: Passage, body: bytes, keeper: Keeper) -> bool:
+    """Whether a request that else passes as it came has turns to be completed."""
+    request = way.inlet.decode_request(jsontext.whole(body))
+    return keeper.restored(request) is not request
 
 
 def _verbatim(way: Passage, body: bytes, members: jsontext.Members) -> Outgoing:
@@ -328,28 +360,7 @@ def _edited(way: Passage, members: jsontext.Members) -> Outgoing:
     return Outgoing((jsontext.encode(body),), (*unknown, *dropped))
 
 
-def _encoded(way: Passage, request: Any) -> Encoded:
-    """The request for the provider; what it cannot take is named by its path in the caller's own wire."""
-    if way.inlet.inside == "content" and not way.inlet.called:
-        return way.outlet.encode_request(request, way.provider.quirks.options)
-    try:
-        encoded = way.outlet.encode_request(request, way.provider.quirks.options)
-    except ParleyError as error:
-        failure = error.failure
-        if not failure.param:
-            raise
-        param = _called(way.inlet, failure.param)
-        message = failure.message.replace(failure.param, param, 1)
-        raise ParleyError(replace(failure, param=param, message=message)) from None
-    return replace(encoded, dropped=tuple([_called(way.inlet, name) for name in encoded.dropped]))
-
-
-def _called(inlet: Wire, name: str) -> str:
-    """The caller's own path of what another wire could not take."""
-    return inlet.called.get(name) or name.replace(".content[", f".{inlet.inside}[", 1)
-
-
-def _rebuilt(way: Passage, body: bytes, streams: bool) -> Outgoing:
+def _rebuilt(way: Passage, body: bytes, streams: bool, keeper: Keeper | None) -> Outgoing:
     sent = jsontext.whole(body)
     quirks = way.quirks
     names: Set[str] = set(sent) if quirks.rename or quirks.drop or quirks.default else _NONE
@@ -368,14 +379,20 @@ def _rebuilt(way: Passage, body: bytes, streams: bool) -> Outgoing:
     if meant:
         request = replace(request, **meant)
         extended = extended.without(meant)
-    encoded = _encoded(way, request)
+    if keeper is not None:
+        request = keeper.restored(request)
+    try:
+        encoded = able.encoded(way, request)
+    except ParleyError as error:
+        raise own_error(way.inlet, body, error) from None
     encoded.body.update({name: value for name, value in way.beside.items() if name not in encoded.body})
     encoded.body.update(way.always_beside)
     quirky = [name for name in _quirks(way, encoded.body) if name in names] if names else []
     if extended:
         quirky += extensions.spread(extended, encoded.body, way.provider.extensions, carried=way.operation)
-    dropped = (*unknown, *encoded.dropped, *quirky)
+    moved = moved_by(keeper.moved, request) if keeper is not None and keeper.moved else {}
+    dropped = (*unknown, *own_names(way.inlet, body, encoded.dropped, moved), *quirky)
     if dropped and way.unknown == "strict":
         raise invalid(f"{way.target.name} cannot take {dropped[0]!r}", dropped[0])
     usage = isinstance(request, ChatRequest) and request.include_usage
-    return Outgoing((jsontext.encode(encoded.body),), dropped, encoded.headers, usage)
+    return Outgoing((jsontext.encode(encoded.body),), dropped, encoded.headers, usage, keeper)

@@ -1,7 +1,11 @@
 """Events that repeat one another but for the words they carry."""
 
 import re
+from functools import cache
 from typing import Final
+
+from parley.ir import Delta
+from parley.wire import Wire
 
 # A provider whose events always differ in more than their words is given up.
 TRIES: Final = 16
@@ -9,6 +13,18 @@ MAX_REPEATED: Final = 65536
 _SPOKEN: Final = (b'"content":"', b'"text":"', b'"reasoning_content":"', b'"reasoning":"', b'"arguments":"')
 # ASCII without quotation marks, backslashes and control characters.
 _WORDS: Final = re.compile(rb"[ !#-\[\]-~]+")
+# The same with what is not ASCII, to be checked by itself.
+_ANY_WORDS: Final = re.compile(rb"[ !#-\[\]-~\x80-\xff]+")
+# An event as most servers write it: by itself, as a line, or taken out of its frame.
+_EVENT: Final = re.compile(rb"(?:event: [^\r\n]*\n)?data:[^\r\n]*\n\n")
+_LINE: Final = re.compile(rb"[^\r\n]*\n")
+_OBJECT: Final = re.compile(rb"[^\r\n]*")
+_GROWING: Final = ("text", "thinking")
+# A number of JSON that any reader takes.
+_NUMBER: Final = re.compile(rb"-?(?:0|[1-9][0-9]{0,15})(?:\.[0-9]{1,20})?(?:[eE][+-]?[0-9]{1,2})?")
+_STRINGS: Final = re.compile(rb"[ !#-\[\]-~\x80-\xff]*")
+# What may stand in a place where repeated events differ.
+_SAID, _STRING, _COUNT = 0, 1, 2
 
 
 class Steady:
@@ -42,3 +58,167 @@ class Steady:
         if not before or not data.startswith(before) or not data.endswith(after) or len(data) > MAX_REPEATED:
             return False
         return _WORDS.fullmatch(data, len(before), len(data) - len(after)) is not None
+
+
+class Refrain:
+    """Knows what an event of a provider's stream becomes in the caller's, but for the words in both.
+
+    It was decoded to one Delta, and this encoded. The next event that is the same text but for its words, and for what
+    its wire calls ``idle``, decodes to the same Delta but for its text, as long as nothing else came between: where the
+    wire says so (``repeats``). What the encoder makes of it is ``head``, words and ``tail``: where the caller's wire
+    says so (``forgets``). Elsewhere ``head`` is empty, and it must see ``delta``. All this is believed once two events
+    have shown it: the first one of an answer may begin more than itself.
+    """
+
+    __slots__ = (
+        "_after", "_before", "_delta", "_forgets", "_idle", "_last", "_parts", "_shape", "_shown", "_tries",
+        "_unframed", "head", "tail",
+    )  # fmt: skip
+
+    def __init__(self, outlet: Wire, inlet: Wire) -> None:
+        self._tries = TRIES if outlet.repeats else 0
+        self._forgets = inlet.forgets
+        self._idle = outlet.idle
+        self._unframed = outlet.unframed
+        self._shape = _LINE if outlet.lines else _EVENT if outlet.unframed is None else _OBJECT
+        # Text that is always the same, and what follows it; then what follows all of it.
+        self._parts: list[tuple[bytes, int]] = []
+        # What precedes the words where nothing else differs, so that there is but one part.
+        self._before = self._after = self.head = self.tail = self._last = b""
+        self._delta = Delta(0, 0, "text", "")
+        self._shown: tuple[list[tuple[bytes, int]], bytes, bytes, bytes, Delta] | None = None
+
+    def words(self, data: bytes) -> bytes:
+        """The words where ``data`` is that event again, else nothing."""
+        if not self._parts or len(data) > MAX_REPEATED:
+            return b""
+        before, after = self._before, self._after
+        if before:
+            if not data.startswith(before) or not data.endswith(after):
+                return b""
+            words = data[len(before) : len(data) - len(after)]
+            return words if _WORDS.fullmatch(words) is not None or _is_text(words) else b""
+        return self._among(data if self._unframed is None else self._unframed(data), data)
+
+    def _among(self, text: bytes, data: bytes) -> bytes:
+        """The same where more than the words may differ."""
+        at, words = 0, b""
+        for literal, kind in self._parts:
+            if not text.startswith(literal, at):
+                return b""
+            start = at + len(literal)
+            at = _end(text, start, kind)
+            if kind == _SAID:
+                words = text[start:at]
+        if len(text) - at != len(self._after) or not text.endswith(self._after):
+            return b""
+        if not text.isascii() and not _is_utf8(text):
+            return b""
+        self._last = data
+        return words
+
+    def delta(self, words: bytes) -> Delta:
+        """What the event says."""
+        delta = self._delta
+        return Delta(delta.choice, delta.index, delta.kind, words.decode())
+
+    def forget(self) -> bytes:
+        """Something else comes: the last event that was known again, where what is idle in it may be remembered."""
+        last, self._last = self._last, b""
+        self._parts = []
+        return last
+
+    def learn(self, data: bytes, delta: Delta, out: bytes) -> None:
+        """Take an event for the pattern: ``data`` came by itself, was all that ``delta`` came from, and became ``out``.
+
+        A string that is in the event once, apart from what is idle, and is what the delta says is where it was said:
+        without a backslash text stands in JSON as it is, and every quotation mark begins or ends a string.
+        """
+        if not self._tries or delta.kind not in _GROWING or delta.logprobs is not None:
+            return
+        self._tries -= 1
+        text = data if self._unframed is None else self._unframed(data)
+        quoted = b'"' + delta.text.encode("utf-8", "replace") + b'"'
+        begin = max(text.find(b"\ndata:"), 0)
+        spans = _differing(text, begin, self._idle)
+        start = _only(text, quoted, spans)
+        if not start or not _is_text(quoted[1:-1]) or not text.count(b'"', begin, start) % 2:
+            return
+        if text.find(b"\\") >= 0 or self._shape.fullmatch(text) is None:
+            return
+        head = tail = b""
+        size = len(quoted) - 2
+        if self._forgets and delta.kind == "text":
+            place = _only(out, quoted, [])
+            if not place:
+                return
+            head, tail = out[:place], out[place + size :]
+        self._show(*_cut(text, sorted([*spans, (start, start + size, _SAID)])), head, tail, delta)
+
+    def _show(self, parts: list[tuple[bytes, int]], after: bytes, head: bytes, tail: bytes, delta: Delta) -> None:
+        shown = (parts, after, head, tail, Delta(delta.choice, delta.index, delta.kind, ""))
+        if shown == self._shown:
+            self._parts, self._after, self.head, self.tail, self._delta = shown
+            self._before = parts[0][0] if len(parts) == 1 and self._unframed is None else b""
+            self._tries = TRIES
+        self._shown = shown
+
+
+def _only(text: bytes, quoted: bytes, spans: list[tuple[int, int, int]]) -> int:
+    """Where the string begins that is in the text but once, apart from the spans; 0 where there is none such."""
+    apart = [start for start, _, _ in spans]
+    found = 0
+    at = text.find(quoted) + 1
+    while at:
+        if at not in apart:
+            if found:
+                return 0
+            found = at
+        at = text.find(quoted, at) + 1
+    return found
+
+
+@cache
+def _named(names: tuple[str, ...]) -> re.Pattern[bytes]:
+    return re.compile(b'"(?:%b)": ?' % "|".join(names).encode())
+
+
+def _differing(text: bytes, begin: int, names: tuple[str, ...]) -> list[tuple[int, int, int]]:
+    """Start, end and kind of each string or number that has one of those names; of other values none."""
+    spans = []
+    for found in _named(names).finditer(text, begin) if names else ():
+        start, kind = found.end(), _COUNT
+        if text.startswith(b'"', start):
+            start, kind = start + 1, _STRING
+        end = _end(text, start, kind)
+        if (end > start or kind == _STRING) and not text.count(b'"', begin, found.start()) % 2:
+            spans.append((start, end, kind))
+    return spans
+
+
+def _cut(text: bytes, spans: list[tuple[int, int, int]]) -> tuple[list[tuple[bytes, int]], bytes]:
+    """The text before each span, with the span's kind, and the text after the last."""
+    parts, at = [], 0
+    for start, end, kind in spans:
+        parts.append((text[at:start], kind))
+        at = end
+    return parts, text[at:]
+
+
+def _end(text: bytes, start: int, kind: int) -> int:
+    """Where the value of that kind ends; where it begins, if there is none."""
+    found = (_NUMBER if kind == _COUNT else _STRINGS if kind == _STRING else _ANY_WORDS).match(text, start)
+    return start if found is None else found.end()
+
+
+def _is_text(words: bytes) -> bool:
+    """Whether bytes are plain characters of any alphabet."""
+    return _ANY_WORDS.fullmatch(words) is not None and _is_utf8(words)
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -14,10 +14,11 @@ from parley.failure import Failure, ParleyError
 from parley.gateway.admission import able
 from parley.gateway.keyring import forbidden_model
 from parley.operations import OPERATIONS
-from parley.serve import described, ollama, stateful
+from parley.serve import caila, dapr, described, ollama, stateful
 from parley.serve.guard import Guard, key_of, owner_of
 from parley.serve.house import House
-from parley.serve.metrics import exposition
+from parley.serve.metrics import exposition, snapshot
+from parley.settings import Registration
 from parley.wire import listing, load
 from parley.wire.inlets import below, dialect_of, greeted, model_prefixes
 
@@ -39,13 +40,35 @@ def application(house: House) -> Starlette:
         routes.append(Route(f"{prefix}/models/{{model:path}}", pages.model, methods=["GET"]))
     if house.store is not None:
         routes += stateful.routes(house, house.store, owner_of)
-    routes += [*described.routes(house), *ollama.routes(house)]
+    routes += [*described.routes(house), *ollama.routes(house), *dapr.routes(house), *caila.routes(house, house.store)]
+    if house.nodes is not None:
+        from parley.serve import nodes
+
+        routes += nodes.routes(house, house.nodes)
+    if house.books is not None and house.store is not None:
+        from parley.serve import usage
+
+        routes += usage.routes(house, house.store)
+    if house.store is not None:
+        from parley.serve import admin_keys
+
+        routes += admin_keys.routes(house, house.store)
+    if house.store is not None and house.filing is not None:
+        from parley.serve import batches, files
+
+        stir = house.batching.stir if house.batching is not None else _nothing
+        routes += files.routes(house, house.store, house.filing)
+        routes += batches.routes(house, house.store, house.filing, stir)
     if house.reload is not None:
         from parley.serve import admin
 
         routes += admin.routes(house, house.reload)
     handlers = {404: pages.unknown, 405: pages.unknown}
     return Starlette(routes=routes, exception_handlers=handlers, middleware=[Middleware(Guard, house=house)])
+
+
+def _nothing() -> None:
+    """There is nobody to be stirred."""
 
 
 class Pages:
@@ -73,8 +96,14 @@ class Pages:
         return Response(body, 503 if draining else 200, media_type=_JSON)
 
     async def metrics(self, request: Request) -> Response:
-        """Prometheus text."""
-        body, kind = exposition(self._house.gateway, self._house.store.dropped if self._house.store else 0)
+        """Prometheus text: the numbers of all processes that serve these addresses."""
+        crew = self._house.crew
+        try:
+            shown = snapshot(self._house) if crew is None else await crew.metrics()
+        except (TimeoutError, ConnectionError, RuntimeError):
+            # Our own alone would look as if everything had gone down.
+            return PlainTextResponse("the other workers did not say what they counted\n", 503)
+        body, kind = exposition(shown)
         return Response(body, media_type=kind)
 
     async def models(self, request: Request) -> Response:
@@ -97,6 +126,9 @@ class Pages:
         """No such path, or not with this method."""
         raw = bytes(request.scope.get("raw_path") or str(request.scope["path"]).encode())
         path, known = raw.decode("latin-1")[:200], below(str(request.scope["path"]))
+        invoked = dapr.unknown(path)
+        if invoked is not None:
+            return invoked
         verdict = None if known is None else described.unserved(request.method, known, request.url.query)
         if verdict is not None and verdict.status == 501:
             message = f"{request.method} {path} is not implemented by this server"
@@ -132,24 +164,29 @@ class Pages:
 
     def _listed(self, request: Request) -> tuple[listing.Listed, ...]:
         key = key_of(request)
-        registrations = self._house.gateway.settings.registrations
-        names = dict.fromkeys((*(name for _, name in registrations), *self._house.gateway.settings.offered))
+        gateway = self._house.gateway
+        configured = (name for _, name in gateway.settings.registrations)
+        registered = () if gateway.nodes is None else gateway.nodes.names()
+        names = dict.fromkeys((*configured, *gateway.settings.offered, *registered))
         return tuple(self._entry(name) for name in names if key is None or key.holder.asks(name))
 
     def _known(self, name: str) -> bool:
-        settings = self._house.gateway.settings
-        return any(settings.find(operation, name) is not None for operation in OPERATIONS)
+        return any(self._found(operation, name) is not None for operation in OPERATIONS)
+
+    def _found(self, operation: str, name: str) -> Registration | None:
+        gateway = self._house.gateway
+        found = gateway.settings.find(operation, name)
+        return gateway.nodes.find(operation, name) if found is None and gateway.nodes is not None else found
 
     def _entry(self, name: str) -> listing.Listed:
-        settings = self._house.gateway.settings
-        found = next(filter(None, (settings.find(operation, name) for operation in OPERATIONS)), None)
+        found = next(filter(None, (self._found(operation, name) for operation in OPERATIONS)), None)
         owner = found.targets[0].provider.partition("#")[0] if found and found.targets else "parley"
         return listing.Listed(id=name, created=self._started, owner=owner, operations=self._served(name))
 
     def _served(self, name: str) -> tuple[str, ...]:
         """What a model can be asked for, of that which lists tell."""
         settings = self._house.gateway.settings
-        found = ((operation, settings.find(operation, name)) for operation in ("chat", "embeddings"))
+        found = ((operation, self._found(operation, name)) for operation in ("chat", "embeddings"))
         return tuple(each for each, model in found if model and able(model, settings.providers, each))
 
 

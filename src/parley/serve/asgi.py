@@ -63,8 +63,7 @@ class Shell:
         return refusal or edge.framing_refusal(noted, scope.get("http_version", "1.1"), self._limit(path))
 
     def _limit(self, path: bytes) -> int:
-        inlet, limits = self._house.inlets.find(path), self._house.limits
-        return limits.upload if inlet is not None and inlet.form else limits.body
+        return self._house.most(self._house.inlets.find(path), path)
 
     async def _refuse(self, send: Send, path: bytes, refusal: Refusal) -> None:
         request_id = self._house.gateway.request_id(None)

@@ -29,6 +29,8 @@ _QUERY: Final = re.compile(rb"[\x21\x24-\x3b\x3d\x3f-\x7e]*")
 # Encoded dots, separators, control characters and percent signs: nothing that a second decoding would change.
 _ENCODED: Final = re.compile(rb"%(?:[01][0-9a-f]|2e|25|3b|5c|7f|(?![0-9a-f]{2}))", re.IGNORECASE)
 _DOTS: Final = re.compile(rb"/\.{1,2}(/|\Z)")
+# Paths whose clients repeat slashes, and on which they mean nothing (conversation contract 2.1).
+_SLASHES: Final = re.compile(rb"/+v1\.0(?:-alpha[12])?/+conversation/+[^/]+/+converse/*")
 _REMEMBERED: Final = 256
 
 
@@ -106,9 +108,10 @@ class Door:
 
 
 def path_refusal(target: bytes) -> Refusal | None:
-    """A target must mean one thing to everybody: no dots, no doubled slash, nothing twice encoded."""
+    """A target must mean one thing to everybody: no dots, no doubled slash (but where they mean nothing), nothing twice
+    encoded."""
     path, _, query = target.partition(b"?")
-    if b"//" in path or not _PATH.fullmatch(path) or not _QUERY.fullmatch(query):
+    if (b"//" in path and not _SLASHES.fullmatch(path)) or not _PATH.fullmatch(path) or not _QUERY.fullmatch(query):
         return _BAD_PATH
     return _BAD_PATH if _ENCODED.search(path) or _DOTS.search(path) else None
 

@@ -3,6 +3,7 @@
 Writes HTTP/1.1 itself: one packet for a whole answer, one chunk per piece of a stream.
 """
 
+import socket
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from parley.serve.connection import CallerConnection
 
 HALF_CLOSE_SECONDS: Final = 0.5
+LOOK_SECONDS: Final = 0.5
+ASK_SECONDS: Final = 15.0
+# Nobody waits for it, and whoever reads it discards it (RFC 9110 section 15.2.1).
+_STILL_THERE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _PHRASES: Final = {529: "Overloaded", **{status.value: status.phrase for status in HTTPStatus}}
 # Providers answer with statuses that are in no list (430, 498), and theirs is kept.
 STATUS: Final = {code: b"HTTP/1.1 %d %b\r\n" % (code, _PHRASES.get(code, "").encode()) for code in range(200, 600)}
@@ -40,6 +45,10 @@ class Incoming:
         self.connection = connection
         self.headers = headers
         self.parts: list[bytes] = []
+
+    def take(self, data: bytes) -> None:
+        """More of the body."""
+        self.parts.append(data)
 
     def body(self) -> bytes:
         """What has arrived, once; it is not kept."""
@@ -71,6 +80,8 @@ class Exchange(Incoming):
 
     job: Job | None = None
     target = b""
+    opened = False
+    _asked = -1e9
 
     def __init__(self, connection: "CallerConnection", headers: Headers, inlet: Inlet, given_id: bytes | None) -> None:
         super().__init__(connection, headers)
@@ -94,7 +105,25 @@ class Exchange(Incoming):
         if self.job is not None and now - self.began >= HALF_CLOSE_SECONDS:
             self.gone()
             return False
+        self.connection.house.loop.call_later(LOOK_SECONDS, self._look)
         return True
+
+    def _look(self) -> None:
+        """Whether a caller that sends no more still listens. Nothing more is read from it, so the loop would not say;
+        the system of one that has closed answers whatever we send by a reset, which the socket remembers."""
+        transport = self.connection.transport
+        if self.over or transport.is_closing():
+            return
+        peer = transport.get_extra_info("socket")
+        if peer is not None and peer.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            transport.abort()
+            return
+        loop = self.connection.house.loop
+        now = loop.time()
+        if not (self.opened or self.old) and now - self._asked >= ASK_SECONDS:
+            self._asked = now
+            transport.write(_STILL_THERE)
+        loop.call_later(LOOK_SECONDS, self._look)
 
     def gone(self) -> None:
         """The connection is lost."""
@@ -131,6 +160,7 @@ class Exchange(Incoming):
         """Status and headers of a stream; an HTTP/1.0 caller reads until the connection closes."""
         if self.over:
             return
+        self.opened = True
         connection = self.connection
         if connection.house.draining:
             self.keep_alive = False

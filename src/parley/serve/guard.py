@@ -22,9 +22,16 @@ from parley.wire.inlets import dialect_of
 # Where the key of a request is found in its scope.
 KEY: Final = "parley.key"
 # Nothing here tells of models, callers or what they said.
-OPEN: Final = frozenset({"/", "/livez", "/readyz", "/health", "/ollama", "/ollama/"})
+OPEN: Final = frozenset(
+    {"/", "/livez", "/readyz", "/health", "/ollama", "/ollama/", "/v1.0/healthz", "/v1.0/healthz/outbound"}
+)
 # For whoever runs the gateway: open where only this machine reaches it.
-OURS: Final = frozenset({"/metrics", "/docs", "/openapi.json"})
+OURS: Final = frozenset({"/metrics", "/api/v0/debug/metrics/prometheus", "/docs", "/openapi.json"})
+# Where workers of nodes come and go.
+REGISTERING: Final = frozenset(
+    f"/api/v0/ai/{path}"
+    for path in ("project/register", "project/unregister", "model/register", "model/unregister", "project/heartbeat")
+)
 _OURS_BELOW: Final = "/docs/"
 _ADMIN: Final = "/admin/"
 _NO_ADMIN: Final = Failure("forbidden", "this needs an admin key")
@@ -52,18 +59,25 @@ class Guard:
         path, keyring = scope["path"], self._house.gateway.keyring
         if path in OPEN or (self._is_ours(path) and self._private(scope)):
             return None
+        if path in REGISTERING:
+            # Workers of this machine need no key: the handlers judge.
+            return keyring.holder(scope["headers"], _target(scope))
         if path.startswith(_ADMIN) and not keyring.closed:
             # Its handlers judge who comes without a key.
             entry = keyring.holder(scope["headers"], _target(scope))
             return entry if entry is not None and entry.holder.kind == "admin" else None
         administers = path.startswith(_ADMIN) or self._is_ours(path)
-        if not (keyring.closed or administers):
+        if not (keyring.closed or administers or self._guards(scope)):
             return None
         source = source_of(scope.get("client"))
         entry = keyring.enter(scope["headers"], _target(scope), self._dialect(scope), source)
         if administers and entry.holder.kind != "admin":
             raise ParleyError(_NO_ADMIN)
         return entry
+
+    def _guards(self, scope: Scope) -> bool:
+        guarded = self._house.gateway.keyring.guarded
+        return bool(guarded) and self._dialect(scope) == guarded
 
     def _is_ours(self, path: str) -> bool:
         return path in OURS or path.startswith(_OURS_BELOW)
@@ -89,7 +103,8 @@ class Guard:
         request_id = gateway.request_id(given)
         gateway.metrics.count("parley_rejected_total", failure.log_kind)
         status, body = load(self._wire(scope)).encode_error(failure, request_id)
-        answer = Response(body, status, {"x-request-id": request_id, "request-id": request_id}, "application/json")
+        kind = "application/json" if body.startswith(b"{") else "text/plain; charset=utf-8"
+        answer = Response(body, status, {"x-request-id": request_id, "request-id": request_id}, kind)
         for line in heads.refusing(failure, status, 0).split(b"\r\n")[:-1]:
             name, _, value = line.decode().partition(": ")
             answer.headers[name] = value

@@ -1,21 +1,40 @@
 """What the listener's parts share: the gateway, the table of hot paths, the edge's limits."""
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from msgspec.structs import asdict
 
+from parley.failure import ParleyError
 from parley.gateway import Gateway
+from parley.ports import Headers
 from parley.serve.edge import Door, Refusal
+from parley.serve.lag import Lag
 from parley.wire import Wire, load
-from parley.wire.inlets import Inlets, dialect_of
+from parley.wire.inlets import Inlet, Inlets, dialect_of, upload_paths
 
 if TYPE_CHECKING:
-    from parley.serve.reload import Reload
+    from parley.serve.batching import Batching
+    from parley.serve.books import Books
+    from parley.serve.chain import Chain
+    from parley.serve.filing import Filing, Upload
+    from parley.serve.limiting import Limiting
+    from parley.serve.messaging import Messaging
+    from parley.serve.metrics import Snapshot
+    from parley.serve.noding import Noding
+    from parley.serve.rereading import Reloads
+    from parley.serve.rpc.calls import Calls
     from parley.store import Store
+    from parley.telemetry.telling import Telling
 
 SWEEP_SECONDS: Final = 0.25
 _LOST: Final = {"kind": "keys", "message": "the store has lost its keys: those known before hold until a restart"}
+
+
+# Where the body of an upload is found in its scope.
+UPLOAD: Final = "parley.upload"
+_UPLOADS: Final = upload_paths()
 
 
 class Watched(Protocol):
@@ -26,6 +45,20 @@ class Watched(Protocol):
 
     def forget(self) -> None:
         """What was let in before may not be any more: check the next request in full."""
+
+
+class Crew(Protocol):
+    """All processes that serve the same addresses, as one of them sees them."""
+
+    async def metrics(self) -> "Snapshot":
+        """The numbers of all as one. Raises ConnectionError, TimeoutError or RuntimeError."""
+
+    def problems(self) -> list[dict[str, Any]]:
+        """What is amiss with the others."""
+
+
+def _none() -> int:
+    return 0
 
 
 class House:
@@ -46,8 +79,29 @@ class House:
         self.watched: set[Watched] = set()
         self._timer: asyncio.TimerHandle | None = None
         # Loads the configuration again; what it has to say of the last time.
-        self.reload: Reload | None = None
+        self.reload: Reloads | None = None
+        # The other processes that serve the same addresses, where there are any.
+        self.crew: Crew | None = None
+        self.lag = Lag(loop)
+        self.log_dropped: Callable[[], int] = _none
         self.notices: list[dict[str, Any]] = []
+        # Makes the gate once there is something to be limited.
+        self.limiting: Limiting | None = None
+        # What is told of requests beside the log.
+        self.telling: Telling | None = None
+        # Prices and the ledger.
+        self.books: Books | None = None
+        # Who serves gRPC.
+        self.calls: Calls | None = None
+        # This gateway as a node.
+        self.nodes: Noding | None = None
+        # The response cache.
+        self.chain: Chain | None = None
+        # Files of callers, and batches that are made of them.
+        self.filing: Filing | None = None
+        self.batching: Batching | None = None
+        # Messages of brokers.
+        self.messaging: Messaging | None = None
 
     def adopt(self) -> None:
         """The gateway has other settings: they hold from the next request on."""
@@ -57,13 +111,46 @@ class House:
         self.door = Door(self.gateway.settings)
         for connection in tuple(self.watched):
             connection.forget()
+        if self.limiting is not None:
+            self.limiting.look()
         if self.store is not None:
             self.store.adopt(self.gateway.settings.retention)
+        for part in (self.books, self.chain, self.nodes, self.messaging, self.calls):
+            if part is not None:
+                part.adopt()
+
+    def most(self, inlet: Inlet | None, path: bytes) -> int:
+        """The most bytes that a body may have."""
+        form = path in _UPLOADS if inlet is None else inlet.form
+        return self.limits.upload if form else self.limits.body
+
+    def upload(self, method: bytes, url: bytes, headers: Headers, source: str) -> "Upload | None":
+        """What takes a body as it comes; None where it has to be whole. Of a caller who is not let in nothing is
+        kept."""
+        if method != b"POST" or self.filing is None or url.partition(b"?")[0] not in _UPLOADS:
+            return None
+        from parley.serve.filing import Upload
+
+        allowed = True
+        if self.gateway.keyring.closed:
+            try:
+                self.gateway.keyring.enter(headers, url, dialect_of(url).partition("_")[0], source)
+            except ParleyError:
+                allowed = False
+        kind = next((value for name, value in headers if name == b"content-type"), b"")
+        return Upload(self.filing if allowed else None, kind)
 
     def problems(self) -> list[dict[str, Any]]:
         """What does not work although requests are served: kind, message, and where it is."""
         rejected = [{"kind": "config", **asdict(found)} for found in self.gateway.settings.rejected]
         lost = [dict(_LOST)] if self.gateway.keyring.lost else []
+        lost += self.crew.problems() if self.crew is not None else []
+        lost += self.limiting.problems() if self.limiting is not None else []
+        lost += self.books.problems() if self.books is not None else []
+        lost += self.chain.problems() if self.chain is not None else []
+        lost += self.nodes.problems() if self.nodes is not None else []
+        lost += self.messaging.problems() if self.messaging is not None else []
+        lost += self.calls.problems() if self.calls is not None else []
         return self.notices + rejected + lost + (self.store.problems() if self.store is not None else [])
 
     def watch(self, connection: Watched) -> None:

@@ -5,6 +5,7 @@ leaves everybody outside, since nobody can tell whether there are keys.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final
 
 from parley.failure import Failure
@@ -26,6 +27,8 @@ class KeyWatch:
         self._version = -1
         self._looks = 0
         self._closed = False
+        # Told of keys that have come or changed.
+        self.taken: Callable[[], None] = lambda: None
         self._timer: asyncio.TimerHandle | None = None
 
     async def first(self) -> None:
@@ -78,6 +81,7 @@ class KeyWatch:
         if isinstance(outcome, keys.Table):
             self._version = outcome.version
             self._keyring.fill(outcome.holders, exist=outcome.exist)
+            self.taken()
 
     def _tell(self) -> None:
         used, now = self._keyring.used(), self._store.wall()

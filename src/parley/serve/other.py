@@ -9,7 +9,8 @@ from typing import Any, cast
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from parley.serve.connection import CallerConnection
-from parley.serve.house import House
+from parley.serve.descriptors import Descriptors, Shed
+from parley.serve.house import UPLOAD, House
 from parley.serve.plain import Plain
 
 _HOOKS = ("connection_made", "on_message_begin", "on_headers_complete", "on_body", "on_message_complete")
@@ -20,8 +21,10 @@ def usable() -> bool:
     return all(callable(getattr(HttpToolsProtocol, name, None)) for name in _HOOKS)
 
 
-def protocol(house: House, **given: Any) -> CallerConnection:
+def protocol(house: House, descriptors: Descriptors, **given: Any) -> CallerConnection | Shed:
     """What uvicorn calls for each connection, with the keywords it gives to a protocol class."""
+    if descriptors.scarce():
+        return Shed(house, silent=descriptors.gone())
     return CallerConnection(house, given["server_state"], lambda connection: Asgi(connection, given))
 
 
@@ -70,6 +73,8 @@ class _Side(HttpToolsProtocol):
             if name != b"expect":
                 self.on_header(name, value)
         self.on_headers_complete()
+        if plain.upload is not None:
+            cast(dict[str, Any], self.scope)[UPLOAD] = plain.upload
         if body:
             self.on_body(body)
         self.on_message_complete()
@@ -79,6 +84,8 @@ class _Side(HttpToolsProtocol):
         if plain is not None:
             plain.keep_alive = plain.keep_alive and self.cycle.keep_alive
             plain.over = True
+            if plain.upload is not None:
+                plain.upload.close()
             self._connection.answered(plain)
 
 

@@ -32,15 +32,29 @@ class Plain(Incoming):
         super().__init__(connection, headers)
         self.url = url
         self.method = method
+        self.upload = connection.house.upload(method, url, headers, connection.source)
+
+    def take(self, data: bytes) -> None:
+        """More of the body; that of an upload is not kept here."""
+        if self.upload is None:
+            self.parts.append(data)
+        else:
+            self.upload.feed(data)
 
     def begin(self) -> None:
         """Run the application for it."""
         self.began = self.connection.house.loop.time()
-        self.connection.other().run(self, self.body())
+        body = self.body()
+        if self.upload is not None and body:
+            self.upload.feed(body)
+            body = b""
+        self.connection.other().run(self, body)
 
     def gone(self) -> None:
         """The application learns that nobody listens."""
         self.over = True
+        if self.upload is not None and not self.began:
+            self.upload.close()
         self.connection.other().leave()
 
     def pause(self) -> None:

@@ -9,13 +9,15 @@ import contextlib
 import ctypes
 import gc
 import logging
+import os
 import random
+import secrets
 import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import uvicorn
@@ -23,18 +25,36 @@ from uvicorn.config import Config
 
 from parley.failure import Failure
 from parley.gateway import Gateway
+from parley.gateway.families import STORE_ERRORS
+from parley.gateway.measures import Measures
 from parley.io.log import LineLog
 from parley.io.upstreams import upstreams
 from parley.ports import Upstream
 from parley.serve.asgi import App, Shell
+from parley.serve.books import Books
+from parley.serve.chain import Chain
+from parley.serve.configured import Configured
+from parley.serve.descriptors import Descriptors, raised
 from parley.serve.house import House
 from parley.serve.keywatch import KeyWatch
-from parley.serve.reload import Reload, Source
+from parley.serve.limiting import Limiting
+from parley.serve.messaging import Messaging
+from parley.serve.noding import Noding
+from parley.serve.reload import Reload
+from parley.serve.rereading import Source
+from parley.serve.rpc.calls import Calls
+from parley.serve.sockets import BACKLOG, bind
+from parley.serve.watchdog import Watchdog
 from parley.settings import Settings
 from parley.store import Store
+from parley.store.holding import Contexts
+from parley.telemetry.telling import Telling
+
+if TYPE_CHECKING:
+    from parley.serve.batching import Batching
+    from parley.serve.worker import Member
 
 DRAIN_SECONDS = 30.0
-BACKLOG = 4096
 YOUNG_OBJECTS = 50_000
 STDERR = 2
 
@@ -44,36 +64,126 @@ def serve(settings: Settings, *, ready: Callable[[], None], again: Source | None
     the configuration once more. Raises OSError where an address cannot be had."""
     sockets = [bind(address) for address in settings.listen]
     keep_large_blocks()
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_serve(settings, sockets, ready, again))
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        return runner.run(run(settings, sockets, ready, again=again))
 
 
-async def _serve(
-    settings: Settings, sockets: list[socket.socket], ready: Callable[[], None], again: Source | None
+async def run(
+    settings: Settings,
+    sockets: list[socket.socket],
+    ready: Callable[[], None],
+    *,
+    again: Source | None = None,
+    member: "Member | None" = None,
 ) -> int:
+    """The same on the running loop; ``member`` is what this process is where several serve."""
     loop = asyncio.get_running_loop()
-    log = LineLog(loop, STDERR)
+    log = LineLog(loop, STDERR, shared=member is not None)
     transports: dict[str, Upstream] = {}
-    gateway = gateway_for(settings, loop, log.write, transports=transports)
-    store = gateway.memory = Store(settings.store, loop, retention=settings.retention, write=log.write)
+    async with contextlib.AsyncExitStack() as parts:
+        parts.callback(log.close)
+        gateway = gateway_for(settings, loop, log.write, transports=transports)
+        house = await _furnished(gateway, log, parts, several=member is not None)
+        noding = house.nodes = Noding(house, transports, log.write, _start(member))
+        await noding.first()
+        parts.callback(noding.close)
+        await noding.join(0 if member is None else member.place.index)
+        parts.push_async_callback(noding.leave)
+        telling = house.telling = Telling(gateway, transports, loop, log.write)
+        parts.push_async_callback(telling.close)
+        gateway.upstreams = telling.upstreams(settings)
+        if again is not None:
+            house.reload = Reload(house, transports, again, log.write)
+        server = Server(house, log, ready)
+        if member is not None:
+            await member.join(server, house, transports)
+            parts.callback(member.leave)
+        calls = house.calls = Calls(house, log.write, shared=member is not None)
+        parts.push_async_callback(calls.close)
+        if settings.grpc:
+            await calls.open(settings.grpc)
+        messaging = house.messaging = Messaging(house, log.write, _share(member))
+        parts.push_async_callback(messaging.close)
+        messaging.adopt()
+        batching = _batching(house, log)
+        parts.push_async_callback(batching.close)
+        batching.begin()
+        await server.serve(sockets)
+    return 130 if server.stopped_by == signal.SIGINT else 0
+
+
+def _batching(house: House, log: LineLog) -> "Batching":
+    from parley.serve.batching import Batching
+    from parley.serve.filing import Filing
+
+    assert house.store is not None
+    filing = house.filing = Filing(house.store, house.gateway.settings.batches.files)
+    made = house.batching = Batching(house, house.store, filing, log.write)
+    return made
+
+
+def _share(member: "Member | None") -> tuple[int, int]:
+    return (0, 1) if member is None else (member.place.index, member.place.of)
+
+
+def _start(member: "Member | None") -> str:
+    """What all processes of this start have in common, and no other start has."""
+    if member is None:
+        return secrets.token_hex(8)
+    parent = os.getppid()
+    try:
+        with open(f"/proc/{parent}/stat", "rb") as file:
+            return f"{parent}-{file.read().rpartition(b')')[2].split()[19].decode()}"
+    except (OSError, IndexError):
+        return str(parent)
+
+
+async def _furnished(gateway: Gateway, log: LineLog, parts: contextlib.AsyncExitStack, *, several: bool) -> House:
+    """The house with everything that requests may need; what is to be closed in the end is left with ``parts``, the
+    first to be closed last."""
+    loop, settings = asyncio.get_running_loop(), gateway.settings
+    parts.callback(_close_upstreams, gateway)
+    store = gateway.memory = Store(
+        settings.store,
+        loop,
+        retention=settings.retention,
+        write=log.write,
+        count=partial(gateway.metrics.count, STORE_ERRORS),
+    )
+    parts.push_async_callback(store.close)
     if settings.store or store.exists:
         store.wake()
+    gateway.configs = Configured(store, gateway.now)
+    gateway.contexts = Contexts(store, loop.call_later, lambda: gateway.settings.retention)
     gateway.keyring.configure(settings)
     keys = KeyWatch(gateway.keyring, store, loop)
     await keys.first()
+    limiting = Limiting(gateway, store, several=several)
+    parts.push_async_callback(limiting.close)
+    limiting.look()
+    keys.taken = limiting.look
     if gateway.keyring.closed:
         log.write(b'{"event":"keys.required"}')
     house = House(gateway, loop, store)
-    if again is not None:
-        house.reload = Reload(house, transports, again, log.write)
-    server = Server(house, log, ready)
-    await server.serve(sockets)
-    keys.close()
-    await store.close()
+    house.limiting = limiting
+    house.log_dropped = lambda: log.dropped
+    books = house.books = Books(gateway, store, loop, log.write)
+    parts.push_async_callback(books.close)
+    chain = house.chain = Chain(gateway, loop, store, log.write)
+    await chain.first()
+    parts.push_async_callback(chain.close)
+    parts.callback(keys.close)
+    house.lag.begin()
+    parts.callback(house.lag.close)
+    watchdog = Watchdog(house.lag.late, STDERR)
+    watchdog.begin()
+    parts.callback(watchdog.close)
+    return house
+
+
+def _close_upstreams(gateway: Gateway) -> None:
     for upstream in gateway.upstreams.values():
         upstream.close()
-    log.flush()
-    return 130 if server.stopped_by == signal.SIGINT else 0
 
 
 def gateway_for(
@@ -90,6 +200,7 @@ def gateway_for(
     transports = {} if transports is None else transports
     gateway = Gateway(settings, transports, LoopClock(loop), rand=random.random, wall=time.time, write=write)
     transports.update(upstreams(settings, loop, gateway.stale, write, patience))
+    gateway.observers = (*gateway.observers, Measures(gateway))
     return gateway
 
 
@@ -132,7 +243,7 @@ class Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         caught = (signal.SIGINT, signal.SIGTERM)
         for number in caught:
-            loop.add_signal_handler(number, self._stop, number)
+            loop.add_signal_handler(number, self.stop, number)
         reload = self._house.reload
         if reload is not None:
             loop.add_signal_handler(signal.SIGHUP, reload.ask, "SIGHUP")
@@ -142,7 +253,8 @@ class Server(uvicorn.Server):
             for number in (*caught, signal.SIGHUP):
                 loop.remove_signal_handler(number)
 
-    def _stop(self, number: int) -> None:
+    def stop(self, number: int) -> None:
+        """Drain and end, as that signal would have us."""
         if self.stopped_by is not None and number == signal.SIGINT:
             self.force_exit = True
             self._quiet.set()
@@ -150,10 +262,22 @@ class Server(uvicorn.Server):
         self.should_exit = True
         self._house.draining = True
 
+    def leave(self) -> None:
+        """Take no more connections, and end once the requests under way have."""
+        for one in self.servers:
+            one.close()
+        self.stop(signal.SIGTERM)
+
     async def _drain(self) -> None:
         gateway = self._house.gateway
         self._house.draining = True
         self._say("drain.start", open=len(gateway.jobs))
+        if self._house.calls is not None:
+            self._house.calls.drain(DRAIN_SECONDS)
+        if self._house.messaging is not None:
+            self._house.messaging.drain()
+        if self._house.batching is not None:
+            self._house.batching.drain()
         self._quiet.clear()
         gateway.when_idle = self._quiet.set
         with contextlib.suppress(TimeoutError):
@@ -177,7 +301,7 @@ def _config(house: House) -> Config:
         logging.getLogger("parley").warning("this uvicorn lacks the hooks we need: serving through plain ASGI")
     return Config(
         app,
-        http=partial(other.protocol, house) if hot else "h11",  # type: ignore[arg-type]
+        http=partial(other.protocol, house, Descriptors(raised())) if hot else "h11",  # type: ignore[arg-type]
         ws="none",
         lifespan="off",
         log_config=None,
@@ -197,23 +321,6 @@ def _pages(house: House) -> App:
     return application(house)
 
 
-def bind(address: str) -> socket.socket:
-    """A listening socket for HOST:PORT or [V6]:PORT. Raises OSError."""
-    host, _, port = address.rpartition(":")
-    host = host.strip("[]")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    made = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind((host, int(port)))
-        made.listen(BACKLOG)
-    except BaseException:
-        made.close()
-        raise
-    made.setblocking(False)
-    return made
-
-
 def keep_large_blocks() -> None:
     """Raise glibc's thresholds so that bodies of some 100 KB reuse heap memory instead of fresh mappings."""
     trim, mmap, megabytes = -1, -3, 64 * 1024 * 1024
@@ -223,7 +330,8 @@ def keep_large_blocks() -> None:
         libc.mallopt(mmap, megabytes // 2)
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """What makes the loop; None for Python's own."""
     try:
         import uvloop
     except ImportError:

@@ -44,19 +44,19 @@ def routes(house: House, store: Store, owner: Owner = lambda request: "") -> lis
         item: {"GET": told.item, "DELETE": told.remove_item},
     }
     return [
-        Route(prefix + path, _endpoint(house, methods), methods=list(methods))
-        for prefix in _prefixes()
+        Route(prefix + path, endpoint(house, methods), methods=list(methods))
+        for prefix in prefixes()
         for path, methods in table.items()
     ]
 
 
-def _prefixes() -> list[str]:
+def prefixes() -> list[str]:
     """Where the surface is found to which these operations belong: the dialect of a path without a prefix."""
     own = dialect_of(b"/responses")
     return [prefix for prefix in model_prefixes() if dialect_of(f"{prefix}/responses".encode()) == own]
 
 
-def _endpoint(house: House, methods: dict[str, Handler]) -> Handler:
+def endpoint(house: House, methods: dict[str, Handler]) -> Handler:
     """One route for all methods of a path, so that a wrong one is told every one that is allowed."""
 
     async def endpoint(request: Request) -> Response:
@@ -100,8 +100,8 @@ class Stored:
     async def response(self, request: Request) -> Response:
         """GET: the object as it was answered, or told again as events."""
         after = asked.stream(request.query_params)
-        owner, response_id, now = self._owner(request), request.path_params["response_id"], self._store.wall()
-        found = await self._store.ask(lambda link: responses.fetch(link, owner, response_id, now))
+        owner, response_id = self._owner(request), request.path_params["response_id"]
+        found = await self._store.ask(lambda link: responses.fetch(link, owner, response_id))
         if after is None:
             return _json(found.body)
         if found.status in responses.UNDER_WAY:
@@ -122,10 +122,8 @@ class Stored:
     async def input_items(self, request: Request) -> Response:
         """GET: all that it was made from, what came before included."""
         cut = asked.cut(request.query_params)
-        owner, response_id, now = self._owner(request), request.path_params["response_id"], self._store.wall()
-        return _json(
-            _encode(await self._store.ask(lambda link: responses.input_items(link, owner, response_id, cut, now)))
-        )
+        owner, response_id = self._owner(request), request.path_params["response_id"]
+        return _json(_encode(await self._store.ask(lambda link: responses.input_items(link, owner, response_id, cut))))
 
     # Conversations
 
@@ -140,7 +138,7 @@ class Stored:
         new = Conversation(f"conv_{secrets.token_hex(24)}", int(self._store.wall()), metadata)
 
         def create(link: Link) -> Conversation:
-            return conversations.create(link, owner, new, responses.resolved(link, items, owner, new.created, "items"))
+            return conversations.create(link, owner, new, responses.resolved(link, items, owner, "items"))
 
         return _json((await self._store.change(create)).json())
 
@@ -188,7 +186,7 @@ class Stored:
         owner, named = self._named(request)
 
         def add(link: Link) -> list[Item]:
-            items = responses.resolved(link, bodies, owner, now, "items")
+            items = responses.resolved(link, bodies, owner, "items")
             return conversations.add(link, owner, named, items, now)
 
         return _json(_encode(page(await self._store.change(add), more=False)))

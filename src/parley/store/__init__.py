@@ -7,7 +7,7 @@ Store        what others use: the Memory port, reads and changes for pages, prob
 """
 
 from parley.store.background import Background, Backgrounds
+from parley.store.port import Away, Link
 from parley.store.store import RETENTION, Store, Work
-from parley.store.worker import Away, Link
 
 __all__ = ["RETENTION", "Away", "Background", "Backgrounds", "Link", "Store", "Work"]

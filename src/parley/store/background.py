@@ -14,7 +14,7 @@ from parley.failure import Failure
 from parley.ports import Kept, Timer
 from parley.store import responses
 from parley.store.items import changed
-from parley.store.worker import Link
+from parley.store.port import Link
 
 MAX_RUNNING: Final = 1000
 BEAT_SECONDS: Final = 5.0

@@ -7,7 +7,7 @@ import msgspec
 
 from parley.failure import Failure, ParleyError, invalid
 from parley.store.items import Cut, Item, identified, made_id, not_found, own_id, page, unknown_after
-from parley.store.worker import Link
+from parley.store.port import Link
 
 MAX_HISTORY_BYTES: Final = 16 * 1024 * 1024
 MAX_HISTORY_ITEMS: Final = 10_000
@@ -74,7 +74,8 @@ def remove(link: Link, owner: str, id: str) -> None:
 
 def add(link: Link, owner: str, id: str, bodies: Sequence[bytes], now: float) -> list[Item]:
     """Add items at the end, as callers do: an id may be there only once."""
-    fetch(link, owner, id)
+    if not _own(link, owner, id, now):
+        raise not_found("Conversation", id)
     taken = {given for body in bodies if (given := own_id(body)) and _place(link, owner, id, given) is not None}
     for place, body in enumerate(bodies):
         given = own_id(body)
@@ -87,7 +88,7 @@ def add(link: Link, owner: str, id: str, bodies: Sequence[bytes], now: float) ->
 
 def carry_on(link: Link, owner: str, id: str, bodies: Sequence[bytes], now: float) -> None:
     """Add what was said in a response; nothing where the conversation was deleted meanwhile."""
-    if link.one("SELECT 1 FROM conversations WHERE owner = :owner AND id = :id", owner=owner, id=id) is not None:
+    if _own(link, owner, id, now):
         _append(link, owner, id, bodies, now)
 
 
@@ -105,8 +106,14 @@ def _append(link: Link, owner: str, id: str, bodies: Sequence[bytes], now: float
         "INSERT INTO conversation_items (owner, conversation, id, body) VALUES (:owner, :conversation, :id, :body)",
         [{"owner": owner, "conversation": id, "id": name, "body": body} for name, body in fresh],
     )
-    link.run("UPDATE conversations SET touched = :now WHERE owner = :owner AND id = :id", owner=owner, id=id, now=now)
     return fresh
+
+
+def _own(link: Link, owner: str, id: str, now: float) -> bool:
+    """It was used. Until the end of the transaction nobody else adds to it, so that its items stay in order; False
+    where it is not there."""
+    statement = "UPDATE conversations SET touched = :now WHERE owner = :owner AND id = :id"
+    return link.run(statement, owner=owner, id=id, now=now) > 0
 
 
 def last_position(link: Link, owner: str, id: str) -> int:

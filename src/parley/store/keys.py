@@ -9,11 +9,11 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from parley.failure import Failure, ParleyError
-from parley.keys import Holder, Kind
-from parley.store.worker import Link
+from parley.keys import Holder, KeyLimits, Kind
+from parley.store.port import Link
 
 _ALL: Final = (
     "SELECT id, name, kind, models, dialects, sources, expires, tags, limits, created, revoked, used FROM keys "
@@ -22,6 +22,7 @@ _NEW: Final = (
     "INSERT INTO keys (id, name, kind, models, dialects, sources, expires, tags, limits, created) "
     "VALUES (:id, :name, :kind, :models, :dialects, :sources, :expires, :tags, :limits, :created)"
 )
+_DEFAULTS: Final = "defaults"
 _encode: Final = msgspec.json.encode
 
 
@@ -29,7 +30,6 @@ class Key(Struct, frozen=True, kw_only=True):
     """A key as it is listed. Times in seconds since 1970; ``used`` is when it was last seen, to the minute."""
 
     holder: Holder
-    limits: Mapping[str, Any] = {}
     created: float
     revoked: float | None = None
     used: float | None = None
@@ -59,7 +59,7 @@ def create(link: Link, key: Key, digest: bytes) -> None:
         sources=_encode(holder.sources),
         expires=holder.expires,
         tags=_encode(holder.tags),
-        limits=_encode(key.limits),
+        limits=_encode(_written(holder)),
         created=key.created,
     )
     _add(link, digest, holder.id)
@@ -167,10 +167,25 @@ def _key(row: Any) -> Key:
         sources=tuple(msgspec.json.decode(row.sources)),
         expires=row.expires,
         tags=msgspec.json.decode(row.tags),
+        limits=_limits(row),
+        defaults=msgspec.json.decode(row.limits).get(_DEFAULTS, {}),
     )
-    return Key(
-        holder=holder, limits=msgspec.json.decode(row.limits), created=row.created, revoked=row.revoked, used=row.used
-    )
+    return Key(holder=holder, created=row.created, revoked=row.revoked, used=row.used)
+
+
+def _written(holder: Holder) -> dict[str, Any]:
+    """Limits and defaults as they are kept: what was not said is not there."""
+    said = {} if holder.limits is None else asdict(holder.limits)
+    said.pop("since", None)
+    made = {name: value for name, value in said.items() if value not in (None, "", 0.0)}
+    return {**made, _DEFAULTS: dict(holder.defaults)} if holder.defaults else made
+
+
+def _limits(row: Any) -> KeyLimits | None:
+    """Periods of a budget begin when the key was made."""
+    said = msgspec.json.decode(row.limits)
+    said.pop(_DEFAULTS, None)
+    return msgspec.convert({**said, "since": row.created}, KeyLimits) if said else None
 
 
 def _fault(message: str) -> ParleyError:

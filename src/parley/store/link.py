@@ -1,30 +1,33 @@
-"""One open connection: SQLAlchemy and SQLite, used by one thread. Imported on first use.
-
-Errors of the database are mapped here, once: what makes the store unusable is Away. Its message is SQLite's own
-words, never a statement's values.
-"""
+"""One open connection: SQLAlchemy and SQLite, used by one thread. Imported on first use."""
 
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import URL, Connection, TextClause, create_engine, event, text
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy import URL, Connection, create_engine, event
 from sqlalchemy.pool import NullPool
 
-from parley.store.place import MEMORY, prepared
-from parley.store.steps import STEPS, applied, migrate
-from parley.store.worker import Away
+from parley.store.place import MEMORY, MISSING, Place, prepared
+from parley.store.port import Away, Link, Trouble
+from parley.store.statements import PATIENT, WRITES, Statements, mapped
 
-_WRITES = "parley_writes"
-_PAUSE_SECONDS = 0.005
+_PAUSE_SECONDS: Final = 0.005
+# How long a lock is waited for that was waited for in full a moment ago.
+_HURRIED: Final = 0.1
+_BUSY: Final = "parley_busy"
+_KINDS: Final[dict[int, Trouble]] = {
+    sqlite3.SQLITE_BUSY: "locked",
+    sqlite3.SQLITE_LOCKED: "locked",
+    sqlite3.SQLITE_FULL: "full",
+    sqlite3.SQLITE_CORRUPT: "corrupt",
+    sqlite3.SQLITE_NOTADB: "corrupt",
+}
+_FAULTS: Final = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError)
 
 
-class SqliteLink:
-    """See parley.store.worker.Link. ``busy`` is how long another program's lock is waited for, in seconds."""
+class SqliteLink(Statements):
+    """``busy`` is how long another program's lock is waited for, in seconds."""
 
     def __init__(self, path: Path | None, busy: float) -> None:
         self._path = path
@@ -33,54 +36,9 @@ class SqliteLink:
         engine = create_engine(URL.create("sqlite", database=name), poolclass=NullPool, hide_parameters=True)
         event.listen(engine, "connect", lambda raw, _: _prepare(raw, busy))
         event.listen(engine, "begin", _begin)
-        self._statements: dict[str, TextClause] = {}
-        self._connection: Connection = engine.connect()
+        super().__init__(engine.connect(), meaning)
+        self._connection.info[_BUSY] = busy
         self._inode = None if path is None else path.stat().st_ino
-
-    def rows(self, statement: str, **values: Any) -> Sequence[Any]:
-        """The rows of a query."""
-        with _mapped():
-            return self._connection.execute(self._text(statement), values).all()
-
-    def one(self, statement: str, **values: Any) -> Any:
-        """The first row, None where there is none."""
-        with _mapped():
-            return self._connection.execute(self._text(statement), values).first()
-
-    def run(self, statement: str, **values: Any) -> int:
-        """Change rows; how many."""
-        with _mapped():
-            return self._connection.execute(self._text(statement), values).rowcount
-
-    def many(self, statement: str, values: Sequence[Mapping[str, Any]]) -> None:
-        """The same change for each of some values."""
-        if values:
-            with _mapped():
-                self._connection.execute(self._text(statement), values)
-
-    @contextmanager
-    def transaction(self, *, writes: bool) -> Iterator[None]:
-        """All or nothing. One that writes takes the file's lock at its beginning."""
-        self._connection.info[_WRITES] = writes
-        with _mapped(), self._connection.begin():
-            yield
-
-    @contextmanager
-    def savepoint(self) -> Iterator[None]:
-        """A part of a transaction that may fail by itself."""
-        with _mapped():
-            part = self._connection.begin_nested()
-        try:
-            yield
-        except Away:
-            # The whole transaction is lost, and SQLite may have rolled it back already.
-            raise
-        except BaseException:
-            with _mapped():
-                part.rollback()
-            raise
-        with _mapped():
-            part.commit()
 
     def gone(self) -> bool:
         """Whether the file was removed or replaced: what is written now would be lost."""
@@ -91,29 +49,13 @@ class SqliteLink:
         except OSError:
             return True
 
-    def close(self) -> None:
-        """Let go of the file."""
-        with suppress(SQLAlchemyError, sqlite3.Error):
-            self._connection.close()
-
-    def migrate(self) -> None:
-        """Bring the schema up to date. A file that is so already is only read."""
-        with self.transaction(writes=False):
-            done = applied(self._connection)
-        if done != len(STEPS):
-            with self.transaction(writes=True):
-                migrate(self._connection)
-
-    def _text(self, statement: str) -> TextClause:
-        made = self._statements.get(statement)
-        if made is None:
-            made = self._statements[statement] = text(statement)
-        return made
+    def abort(self) -> None:
+        """A file answers by itself."""
 
 
 def opened(path: Path | None, busy: float, *, folder: bool) -> SqliteLink:
     """A connection to the file, created where it does not exist, its schema up to date. Raises Away."""
-    with _mapped():
+    with mapped(meaning):
         if path is not None:
             prepared(path, folder=folder)
         link = SqliteLink(path, busy)
@@ -123,6 +65,25 @@ def opened(path: Path | None, busy: float, *, folder: bool) -> SqliteLink:
         link.close()
         raise
     return link
+
+
+def linked(place: Place, busy: float) -> Link:
+    """A connection to wherever the store is, its schema up to date. Raises Away."""
+    if not place.server:
+        return opened(place.path, busy, folder=place.folder)
+    try:
+        from parley.store.postgres import opened as served
+    except ImportError:
+        raise Away(MISSING) from None
+    return served(place, busy)
+
+
+def meaning(error: Any) -> Away | None:
+    """What an error of SQLite's says about the file, in its own words."""
+    if isinstance(error, _FAULTS):
+        return None
+    code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+    return Away(str(error), _KINDS.get(code, "away"), reads=code == sqlite3.SQLITE_READONLY)
 
 
 def _prepare(raw: Any, busy: float) -> None:
@@ -151,18 +112,16 @@ def _patiently(raw: Any, statement: str, until: float) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.info.get(_WRITES) else "BEGIN")
-
-
-@contextmanager
-def _mapped() -> Iterator[None]:
+    info = connection.info
+    if not info.get(WRITES):
+        connection.exec_driver_sql("BEGIN")
+        return
+    hurried = not info.get(PATIENT, True)
+    busy = info[_BUSY]
+    if hurried:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(min(busy, _HURRIED) * 1000)}")
     try:
-        yield
-    except IntegrityError:
-        raise
-    except DBAPIError as error:
-        raise Away(str(error.orig)) from None
-    except (SQLAlchemyError, sqlite3.Error) as error:
-        raise Away(type(error).__name__) from None
-    except OSError as error:
-        raise Away(error.strerror or type(error).__name__) from None
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    finally:
+        if hurried:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(busy * 1000)}")

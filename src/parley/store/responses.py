@@ -27,11 +27,11 @@ from parley.store.items import (
     texts,
     truth,
 )
-from parley.store.worker import Link
+from parley.store.port import Link
 
 MAX_CHAIN: Final = 1000
-# A response that is being made says so every few seconds; this long after the last time its maker is gone.
-DEAD_SECONDS: Final = 60.0
+# Threads, and conversations, that are removed in one transaction.
+SWEPT: Final = 500
 UNDER_WAY: Final = ("queued", "in_progress")
 FOREIGN: Final = "another_owners"
 _SETTLED: Final = ("completed", "incomplete", "")
@@ -39,7 +39,7 @@ STOPPED: Final = {"code": "server_error", "message": "the gateway was stopped wh
 
 
 class Found(msgspec.Struct, frozen=True):
-    """A stored response as of now."""
+    """A stored response."""
 
     id: str
     previous: str | None
@@ -62,8 +62,13 @@ class Found(msgspec.Struct, frozen=True):
 
 
 def keep(link: Link, kept: Kept, now: float) -> None:
-    """Remember a response; one of the same id is replaced. A finished one goes on in its conversation."""
+    """Remember a response; one of the same id is replaced. A finished one goes on in its conversation. Done once,
+    however often it is called with the same ``now``."""
     body = scrubbed(kept.response)
+    look_up = "SELECT stored, body FROM responses WHERE owner = :owner AND id = :id"
+    known = link.one(look_up, owner=kept.owner, id=kept.id)
+    if known is not None and known.stored == now and bytes(known.body) == body:
+        return
     heard = conversations.last_position(link, kept.owner, kept.conversation) if kept.conversation else 0
     link.run("DELETE FROM responses WHERE owner = :owner AND id = :id", owner=kept.owner, id=kept.id)
     link.run(
@@ -83,16 +88,16 @@ def keep(link: Link, kept: Kept, now: float) -> None:
         now=now,
         background=truth(body, "background"),
         status=member(body, "status"),
-        input=_concrete(link, kept, now),
+        input=_concrete(link, kept),
         body=body,
     )
     settle(link, kept.owner, kept.id, now)
 
 
-def _concrete(link: Link, kept: Kept, now: float) -> bytes:
+def _concrete(link: Link, kept: Kept) -> bytes:
     """The input without references; they stay where only the provider knows what they name."""
     try:
-        return resolve(link, kept.input, kept.owner, now)
+        return resolve(link, kept.input, kept.owner)
     except ParleyError:
         return kept.input
 
@@ -106,7 +111,7 @@ def _thread(link: Link, kept: Kept) -> str:
 
 def settle(link: Link, owner: str, id: str, now: float) -> None:
     """Make a response's items findable; once it is finished they go on in its conversation."""
-    found = fetch(link, owner, id, now)
+    found = fetch(link, owner, id)
     link.run("DELETE FROM response_items WHERE owner = :owner AND response = :id", owner=owner, id=id)
     output = [*identified(output_of(found.body), f"{id}:output")]
     _index(link, owner, id, found.asked(), output=False)
@@ -129,19 +134,16 @@ def _index(link: Link, owner: str, id: str, items: list[Item], *, output: bool) 
     )
 
 
-def look(link: Link, owner: str, id: str, now: float) -> Found | None:
-    """A response as of now: one whose maker is gone has failed."""
+def look(link: Link, owner: str, id: str) -> Found | None:
+    """A response as it is stored."""
     row = link.one(
-        "SELECT previous, conversation, heard, provider, native, background, status, input, body, alive"
+        "SELECT previous, conversation, heard, provider, native, background, status, input, body"
         " FROM responses WHERE owner = :owner AND id = :id",
         owner=owner,
         id=id,
     )
     if row is None:
         return None
-    status, body = row.status, bytes(row.body)
-    if status in UNDER_WAY and now - row.alive > DEAD_SECONDS:
-        status, body = "failed", changed(body, status="failed", error=STOPPED)
     return Found(
         id=id,
         previous=row.previous,
@@ -150,15 +152,15 @@ def look(link: Link, owner: str, id: str, now: float) -> Found | None:
         provider=row.provider,
         native=bool(row.native),
         background=bool(row.background),
-        status=status,
+        status=row.status,
         input=bytes(row.input),
-        body=body,
+        body=bytes(row.body),
     )
 
 
-def fetch(link: Link, owner: str, id: str, now: float) -> Found:
+def fetch(link: Link, owner: str, id: str) -> Found:
     """The same; raises a 404 where there is none."""
-    found = look(link, owner, id, now)
+    found = look(link, owner, id)
     if found is None:
         raise not_found("Response", id)
     return found
@@ -170,7 +172,7 @@ def remove(link: Link, owner: str, id: str) -> None:
         raise not_found("Response", id)
 
 
-def recall(link: Link, response_id: str | None, conversation: str | None, owner: str, now: float) -> Recalled:
+def recall(link: Link, response_id: str | None, conversation: str | None, owner: str) -> Recalled:
     """What came before a request. Raises a 400, for an unknown conversation a 404."""
     if response_id is not None and conversation is not None:
         raise invalid("previous_response_id and conversation cannot be used together", "previous_response_id")
@@ -179,13 +181,13 @@ def recall(link: Link, response_id: str | None, conversation: str | None, owner:
         return Recalled(joined(body for _, body in conversations.said(link, owner, conversation)))
     if response_id is None:
         return Recalled()
-    found = look(link, owner, response_id, now)
+    found = look(link, owner, response_id)
     if found is None:
         raise no_previous(response_id, detail=_elsewhere(link, response_id))
     if found.status in UNDER_WAY:
         message = f"Previous response with id '{response_id[:200]}' is still {found.status}."
         raise invalid(message, "previous_response_id")
-    items = chain(link, owner, response_id, now)
+    items = chain(link, owner, response_id)
     return Recalled(joined(body for _, body in items), found.provider, found.native)
 
 
@@ -202,12 +204,12 @@ def _known(link: Link, owner: str, conversation: str) -> None:
         raise ParleyError(msgspec.structs.replace(error.failure, param="conversation")) from None
 
 
-def chain(link: Link, owner: str, id: str | None, now: float) -> list[Item]:
+def chain(link: Link, owner: str, id: str | None) -> list[Item]:
     """Everything said up to and with a response, oldest first. Raises a 400: too long, or a part is missing."""
     turns: list[list[Item]] = []
     size, at = 0, id
     while at is not None:
-        found = look(link, owner, at, now)
+        found = look(link, owner, at)
         if found is None:
             raise no_previous(at)
         turns.append(found.said())
@@ -221,35 +223,35 @@ def chain(link: Link, owner: str, id: str | None, now: float) -> list[Item]:
     return [item for turn in reversed(turns) for item in turn]
 
 
-def input_items(link: Link, owner: str, id: str, cut: Cut, now: float) -> dict[str, Any]:
+def input_items(link: Link, owner: str, id: str, cut: Cut) -> dict[str, Any]:
     """A page of all that a response was made from: what came before and its own input."""
-    found = fetch(link, owner, id, now)
+    found = fetch(link, owner, id)
     if found.conversation:
         before = conversations.said(link, owner, found.conversation, found.heard)
     else:
-        before = chain(link, owner, found.previous, now)
+        before = chain(link, owner, found.previous)
     return cut.of([*before, *found.asked()])
 
 
-def resolve(link: Link, items: bytes, owner: str, now: float) -> bytes:
+def resolve(link: Link, items: bytes, owner: str) -> bytes:
     """The items with references replaced by what they name. Raises a 404 naming the reference."""
-    return joined(resolved(link, texts(items), owner, now, "input"))
+    return joined(resolved(link, texts(items), owner, "input"))
 
 
-def resolved(link: Link, items: list[bytes], owner: str, now: float, where: str) -> list[bytes]:
+def resolved(link: Link, items: list[bytes], owner: str, where: str) -> list[bytes]:
     """The same for texts of items; ``where`` is the field they came in."""
     return [
-        _named(link, owner, own_id(body), f"{where}[{place}].id", now) if kind_of(body) == REFERENCE else body
+        _named(link, owner, own_id(body), f"{where}[{place}].id") if kind_of(body) == REFERENCE else body
         for place, body in enumerate(items)
     ]
 
 
-def _named(link: Link, owner: str, id: str, param: str, now: float) -> bytes:
+def _named(link: Link, owner: str, id: str, param: str) -> bytes:
     row = link.one(
         "SELECT response, output, place FROM response_items WHERE owner = :owner AND id = :id", owner=owner, id=id
     )
     if row is not None:
-        found = fetch(link, owner, row[0], now)
+        found = fetch(link, owner, row[0])
         items = output_of(found.body) if row.output else texts(found.input)
         return items[int(row.place)]
     row = link.one(
@@ -278,7 +280,7 @@ def no_previous(id: str, detail: str = "") -> ParleyError:
 
 def cancel(link: Link, owner: str, id: str, now: float) -> bytes:
     """Stop a background response; one that is over stays what it is. Raises a 400 for one that was not."""
-    found = fetch(link, owner, id, now)
+    found = fetch(link, owner, id)
     if not found.background:
         raise invalid("Cannot cancel a synchronous response.", "response_id")
     if found.status not in UNDER_WAY:
@@ -319,11 +321,41 @@ def beat(link: Link, keys: list[tuple[str, str]], now: float) -> list[tuple[str,
     return [key for key in keys if not link.run(statement, owner=key[0], id=key[1], now=now)]
 
 
-def sweep(link: Link, before: float) -> None:
-    """Remove threads and conversations that nobody has used since."""
-    link.run(
-        "DELETE FROM responses WHERE (owner, thread) IN"
-        " (SELECT owner, thread FROM responses GROUP BY owner, thread HAVING max(stored) < :before)",
-        before=before,
+def under_way(link: Link) -> list[tuple[str, str, float]]:
+    """Owner, id and last sign of life of every response that is being made, here or elsewhere."""
+    rows = link.rows("SELECT owner, id, alive FROM responses WHERE status IN ('queued', 'in_progress')")
+    return [(row.owner, row.id, float(row.alive)) for row in rows]
+
+
+def bury(link: Link, owner: str, id: str, alive: float, now: float) -> bool:
+    """It has failed, unless its maker has said something since ``alive``."""
+    found = look(link, owner, id)
+    if found is None:
+        return False
+    changes = link.run(
+        "UPDATE responses SET status = 'failed', body = :body, stored = :now"
+        " WHERE owner = :owner AND id = :id AND alive = :alive AND status IN ('queued', 'in_progress')",
+        owner=owner,
+        id=id,
+        alive=alive,
+        body=changed(found.body, status="failed", error=STOPPED),
+        now=now,
     )
-    link.run("DELETE FROM conversations WHERE touched < :before", before=before)
+    return changes > 0
+
+
+def sweep(link: Link, before: float) -> bool:
+    """Remove threads and conversations that nobody has used since; False where some are left for the next time."""
+    gone = link.run(
+        "DELETE FROM responses WHERE (owner, thread) IN (SELECT owner, thread FROM responses"
+        " GROUP BY owner, thread HAVING max(stored) < :before LIMIT :most)",
+        before=before,
+        most=SWEPT,
+    )
+    gone += link.run(
+        "DELETE FROM conversations WHERE (owner, id) IN"
+        " (SELECT owner, id FROM conversations WHERE touched < :before LIMIT :most)",
+        before=before,
+        most=SWEPT,
+    )
+    return gone < SWEPT

@@ -5,30 +5,37 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar
+
+import msgspec
 
 from parley.failure import Failure, ParleyError
 from parley.ports import Kept, Recalled
-from parley.store import place, responses
+from parley.store import answers, contexts, responses
 from parley.store.background import Background, Backgrounds
-from parley.store.worker import Link, Task, Worker
+from parley.store.place import Place, place_of
+from parley.store.port import Link, Task
+from parley.store.vigil import Vigil
+from parley.store.worker import Reports, Worker
 
 T = TypeVar("T")
 Work: TypeAlias = Callable[[Link], T]
 
 RETENTION: Final = 30 * 86400.0
 SWEEP_SECONDS: Final = 3600.0
+# After a sweep that failed, or that did not remove everything at once.
+SWEEP_AGAIN_SECONDS: Final = 5.0
 BUSY_SECONDS: Final = 5.0
 _OVERHEAD: Final = 1024
 
 
 class Store:
-    """Opened on first use. ``url`` is ``sqlite:///FILE``, None for the file under the user's data directory.
+    """Opened on first use. ``url`` is as parley.store.place.place_of takes it, None for the file under the user's data
+    directory.
 
     ``retention`` in seconds, None = for ever; ``wall`` gives seconds since 1970, ``now`` monotonic seconds;
-    ``write`` takes log lines. ``busy`` seconds are waited for another program's lock. Raises ValueError for a URL
-    that is none.
+    ``write`` takes log lines, ``count`` the kind of each error (the label of parley_store_errors_total). ``busy``
+    seconds are waited for another program's lock. Raises ValueError for a URL that is none.
     """
 
     def __init__(  # noqa: PLR0913 - all but the first two are for tests and have defaults
@@ -38,15 +45,18 @@ class Store:
         *,
         retention: float | None = RETENTION,
         write: Callable[[bytes], None] = lambda line: None,
+        count: Callable[[str], None] = lambda kind: None,
         wall: Callable[[], float] = time.time,
         now: Callable[[], float] = time.monotonic,
         busy: float = BUSY_SECONDS,
     ) -> None:
-        self._given = None if url is None else place.path_of(url)
-        self._folder, self._busy = url is None, busy
-        self._loop, self._retention, self._wall = loop, retention, wall
+        self._place = None if url is None else place_of(url)
+        self._busy = busy
+        self._loop, self._retention, self._wall, self._now = loop, retention, wall, now
         self._sweep_at = 0.0
-        self._worker = Worker(self._open, self._post, write, self._chore, now)
+        self._worker = Worker(self._open, Reports(self._post, write, count), self._chore, now)
+        self._vigil = Vigil(now)
+        self._write = write
         self.backgrounds = Backgrounds(self.change_then, loop.call_later, wall)
 
     def adopt(self, retention: float | None) -> None:
@@ -66,13 +76,11 @@ class Store:
         if response_id is None and conversation is None:
             then(Recalled())
             return
-        now = self._wall()
-        self._worker.put(Task(lambda link: responses.recall(link, response_id, conversation, owner, now), then))
+        self._worker.put(Task(lambda link: responses.recall(link, response_id, conversation, owner), then))
 
     def resolve(self, items: bytes, owner: str, then: Callable[[bytes | Failure], None]) -> None:
         """See parley.ports.Memory."""
-        now = self._wall()
-        self._worker.put(Task(lambda link: responses.resolve(link, items, owner, now), then, size=len(items)))
+        self._worker.put(Task(lambda link: responses.resolve(link, items, owner), then, size=len(items)))
 
     def keep(self, kept: Kept) -> None:
         """See parley.ports.Memory."""
@@ -94,9 +102,10 @@ class Store:
         """Read; ``then`` hears the result or a Failure."""
         self._worker.put(Task(work, then))
 
-    def change_then(self, work: Work[Any], then: Callable[[Any], None]) -> None:
-        """Write; ``then`` hears the result or a Failure."""
-        self._worker.put(Task(work, then, writes=True, size=_OVERHEAD))
+    def change_then(self, work: Work[Any], then: Callable[[Any], None] | None, size: int = 0) -> None:
+        """Write; ``then`` hears the result or a Failure. Without one it is held while the store is away; ``size`` is
+        what the work holds, in bytes."""
+        self._worker.put(Task(work, then, writes=True, size=_OVERHEAD + size))
 
     # Responses made in the background
 
@@ -128,19 +137,22 @@ class Store:
         return self._worker.dropped
 
     @cached_property
-    def path(self) -> Path | None:
-        """The file, None where there is none."""
-        return place.path_of(place.default_url()) if self._folder else self._given
+    def place(self) -> Place:
+        """Where it is."""
+        return self._place or place_of(None)
 
     @property
     def exists(self) -> bool:
-        """Whether there is a file that holds something already; an empty one, a device or a folder is no store."""
-        return self.path is not None and self.path.is_file() and self.path.stat().st_size > 0
+        """Whether there may be something in it already; an empty file, a device or a folder is no store."""
+        return self.place.exists
 
     def problems(self) -> list[dict[str, Any]]:
-        """What /readyz reports: nothing, or one problem of kind "store"."""
-        problem = self._worker.problem
-        return [] if problem is None else [{"kind": "store", "message": problem, "dropped": self.dropped}]
+        """What /readyz reports: nothing, or one problem of kind "store". ``waiting``: how much is to be done once it is
+        back; ``dropped``: writes that found no place to wait."""
+        problem, waiting = self._worker.problem, self._worker.waiting
+        if problem is None:
+            return []
+        return [{"kind": "store", "message": problem, "dropped": self.dropped, "waiting": waiting}]
 
     def wake(self) -> None:
         """Open it now: what is wrong with it shows at once, and what is too old is removed."""
@@ -154,9 +166,9 @@ class Store:
             await asyncio.to_thread(thread.join)
 
     def _open(self) -> Link:
-        from parley.store.link import opened
+        from parley.store.link import linked
 
-        return opened(self.path, self._busy, folder=self._folder)
+        return linked(self.place, self._busy)
 
     def _post(self, call: Callable[[], None]) -> None:
         # The loop may have been closed by a process that is ending.
@@ -164,15 +176,28 @@ class Store:
             self._loop.call_soon_threadsafe(call)
 
     def _chore(self) -> Task | None:
-        now = self._wall()
+        """In the worker's thread: what is too old is removed, what was left behind is ended."""
+        if self._vigil.due():
+            wall = self._wall()
+            return Task(lambda link: self._vigil.keep(link, wall), self._ended, writes=True)
+        now = self._now()
         if self._retention is None or now < self._sweep_at:
             return None
-        self._sweep_at, before = now + SWEEP_SECONDS, now - self._retention
-        return Task(lambda link: responses.sweep(link, before), self._swept, writes=True)
+        wall = self._wall()
+        self._sweep_at, before = now + SWEEP_SECONDS, wall - self._retention
+
+        def work(link: Link) -> bool:
+            return responses.sweep(link, before) & contexts.sweep(link, before) & answers.expire(link, wall)
+
+        return Task(work, self._swept, writes=True)
 
     def _swept(self, outcome: Any) -> None:
-        if isinstance(outcome, Failure):
-            self._sweep_at = 0.0
+        if outcome is not True:
+            self._sweep_at = self._now() + SWEEP_AGAIN_SECONDS
+
+    def _ended(self, outcome: Any) -> None:
+        if isinstance(outcome, int) and outcome:
+            self._write(msgspec.json.encode({"event": "recovery", "rows": outcome}))
 
     async def _done(self, work: Work[T], *, writes: bool) -> T:
         future: asyncio.Future[Any] = self._loop.create_future()

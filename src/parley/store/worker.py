@@ -1,115 +1,87 @@
 """One thread that owns the connection, fed by a bounded queue. Nothing here imports a database.
 
-The queue keeps its order, so that a read sees every earlier write. Neighbouring writes share a transaction. Where
-the store is away (locked, full, gone, broken) work fails at once for RETRY_SECONDS, then it is tried again.
+The queue keeps its order, so that a read sees every earlier write. Neighbouring writes share a transaction. While
+the store is away (locked, full, gone, broken) reads fail at once and writes that nobody waits for are held, in
+memory and within the queue's limits; the thread tries by itself until the store is back, then writes them first.
 """
 
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import groupby
-from typing import Any, Final, Protocol, TypeAlias
+from random import uniform
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from parley.failure import Failure, ParleyError
+from parley.store.port import Away, Link, Outcome, Task
 
 MAX_TASKS: Final = 4096
 MAX_BYTES: Final = 64 * 1024 * 1024
 MAX_BATCH: Final = 256
+# Between two tries, growing; each is shortened by chance, so that many gateways do not come at once.
 RETRY_SECONDS: Final = 1.0
+MAX_RETRY_SECONDS: Final = 5.0
 IDLE_SECONDS: Final = 60.0
+# A statement that takes longer keeps nobody waiting any more; one that takes this much longer has its connection cut.
+SLOW_SECONDS: Final = 5.0
+STUCK_SECONDS: Final = 12.0
+PROBE_SECONDS: Final = 0.25
 AWAY: Final = Failure("overloaded", "the store is not available", detail="store", retry_after=RETRY_SECONDS)
 _BROKEN: Final = Failure("internal", "the gateway failed to handle the request", detail="store")
 
-
-class Away(Exception):  # noqa: N818 - it is what the store is
-    """The store cannot be used now. The message is for operators and holds nothing that callers wrote."""
+__all__ = ["AWAY", "Away", "Link", "Reports", "Task", "Worker"]
 
 
-class Link(Protocol):
-    """An open connection. Statements are SQL with named values (``:name``). Any method may raise Away."""
+class Reports(NamedTuple):
+    """How the thread is heard: ``post`` runs a call on the loop's thread, ``say`` takes a log line there, ``failed``
+    the kind of an error (Away.kind)."""
 
-    def rows(self, statement: str, **values: Any) -> Sequence[Any]:
-        """The rows of a query."""
-
-    def one(self, statement: str, **values: Any) -> Any:
-        """The first row, None where there is none."""
-
-    def run(self, statement: str, **values: Any) -> int:
-        """Change rows; how many."""
-
-    def many(self, statement: str, values: Sequence[dict[str, Any]]) -> None:
-        """The same change for each of some values."""
-
-    def transaction(self, *, writes: bool) -> AbstractContextManager[None]:
-        """All or nothing."""
-
-    def savepoint(self) -> AbstractContextManager[None]:
-        """A part of a transaction that may fail by itself."""
-
-    def gone(self) -> bool:
-        """Whether the file was removed or replaced."""
-
-    def close(self) -> None:
-        """Let go of it."""
-
-
-Outcome: TypeAlias = Any
-
-
-class Task:
-    """Work in the queue. ``then`` hears its result or a Failure; where nobody listens a loss is only counted."""
-
-    __slots__ = ("size", "then", "work", "writes")
-
-    def __init__(
-        self,
-        work: Callable[[Link], Any],
-        then: Callable[[Outcome], None] | None,
-        *,
-        writes: bool = False,
-        size: int = 0,
-    ) -> None:
-        self.work = work
-        self.then = then
-        self.writes = writes
-        self.size = size
+    post: Callable[[Callable[[], None]], None]
+    say: Callable[[bytes], None]
+    failed: Callable[[str], None]
 
 
 class Worker:
-    """``opening`` makes a Link, ``post`` runs a call on the loop's thread, ``say`` writes a log line there.
-
-    ``chore`` is asked now and then for work of the store's own. ``now`` is monotonic time.
-    """
+    """``opening`` makes a Link. ``chore`` is asked now and then for work of the store's own. ``now`` is monotonic."""
 
     def __init__(
         self,
         opening: Callable[[], Link],
-        post: Callable[[Callable[[], None]], None],
-        say: Callable[[bytes], None],
+        reports: Reports,
         chore: Callable[[], Task | None],
         now: Callable[[], float],
     ) -> None:
-        self._opening, self._post, self._say, self._chore, self._now = opening, post, say, chore, now
+        self._opening, self._reports, self._chore, self._now = opening, reports, chore, now
         self._tasks: deque[Task] = deque()
+        # Writes that were tried in vain; older than everything in the queue.
+        self._held: deque[Task] = deque()
         self._size = 0
         self._ready = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closing = False
         self._full = False
         self._link: Link | None = None
+        self._since: float | None = None
         self._again = 0.0
-        self.away: str | None = None
+        self._failures = 0
+        # Why nothing can be done now, and why nothing can be written although it can be read.
+        self.away: Away | None = None
+        self.unwritable: Away | None = None
         self.dropped = 0
 
     def put(self, task: Task) -> None:
-        """Queue it. Refused at once where the queue is full or closed."""
+        """Queue it. Refused at once where the queue is full or closed, or where nobody should wait for the store."""
+        if not task.lasting and self._in_vain(task):
+            task.tell(AWAY)
+            return
         with self._ready:
-            refused = self._closing or len(self._tasks) >= MAX_TASKS
-            if not refused and (not task.size or not self._tasks or self._size + task.size <= MAX_BYTES):
+            # Writes that are held leave room for reads.
+            refused = self._closing or self.waiting >= (MAX_TASKS if task.writes else 2 * MAX_TASKS)
+            if not refused and (not task.size or not self.waiting or self._size + task.size <= MAX_BYTES):
                 self._tasks.append(task)
                 self._size += task.size
                 self._start()
@@ -125,11 +97,40 @@ class Worker:
             return self._thread
 
     @property
+    def waiting(self) -> int:
+        """How much is queued or held."""
+        return len(self._tasks) + len(self._held)
+
+    @property
     def problem(self) -> str | None:
         """What is wrong now, in words for an operator."""
         if self.away is not None:
             return f"the store is not available: {self.away}"
+        if self.unwritable is not None:
+            return f"the store cannot be written: {self.unwritable}"
         return "the store does not keep up with what is to be written" if self._full else None
+
+    def _in_vain(self, task: Task) -> bool:
+        """Whether it would only wait: the store is away, or does not answer."""
+        if self._closing or self._thread is None:
+            return False
+        since = self._since
+        taken = 0.0 if since is None else time.monotonic() - since
+        if taken > STUCK_SECONDS:
+            self._abort()
+        if self._blocked(writes=task.writes):
+            return True
+        return taken > (PROBE_SECONDS if self.away is not None else SLOW_SECONDS)
+
+    def _blocked(self, *, writes: bool) -> bool:
+        known = self.away is not None or (writes and self.unwritable is not None)
+        return known and self._now() < self._again
+
+    def _abort(self) -> None:
+        """A server that is frozen lets nobody go by itself."""
+        link = self._link
+        if link is not None:
+            link.abort()
 
     def _count(self, lost: int) -> None:
         with self._ready:
@@ -145,60 +146,108 @@ class Worker:
         self._count(task.writes)
         if not self._full:
             self._full = True
-            self._tell("store.closed" if self._closing else "store.full", waiting=len(self._tasks))
-        if task.then is not None:
-            task.then(AWAY)
+            self._tell("store.closed" if self._closing else "store.full", waiting=self.waiting)
+        task.tell(AWAY)
 
     # Everything below runs in the thread
 
     def _run(self) -> None:
         while (batch := self._next()) is not None:
+            self._catch_up(probe=not batch)
             chore = self._chore()
             if chore is not None:
                 batch.append(chore)
             for writes, tasks in groupby(batch, key=lambda task: task.writes):
-                if writes:
-                    self._attempt(list(tasks), writes=True)
-                else:
-                    for task in tasks:
-                        self._attempt([task], writes=False)
+                for part in [list(tasks)] if writes else [[task] for task in tasks]:
+                    self._attempt(part, writes=writes)
+        self._again = 0.0
+        self._catch_up(probe=False)
+        if self._held:
+            self._count(len(self._held))
+            self._tell("store.lost", count=len(self._held))
         self._drop_link()
 
     def _next(self) -> list[Task] | None:
-        """The next tasks; none after a quiet time; None at the end."""
+        """The next tasks; none after a quiet time, or when it is time to look whether the store is back; None at the
+        end."""
         with self._ready:
             while not self._tasks:
                 if self._closing:
                     return None
-                if not self._ready.wait(IDLE_SECONDS):
+                if not self._ready.wait(self._patience()):
                     return []
             batch = [self._tasks.popleft() for _ in range(min(MAX_BATCH, len(self._tasks)))]
-            self._size -= sum(task.size for task in batch)
-            self._full = self._full and bool(self._tasks)
+            self._let_go(batch)
             return batch
 
-    def _attempt(self, tasks: list[Task], *, writes: bool) -> None:
-        try:
-            link = self._connected()
-            with link.transaction(writes=writes):
-                outcomes = [self._outcome(link, task) for task in tasks]
-        except Away as away:
-            self._lose(tasks, str(away))
-            return
-        except Exception as error:
-            # A mistake of ours: this batch is lost, the thread goes on.
-            self._lose(tasks, type(error).__name__)
-            return
-        self._found()
-        self._settle(tasks, outcomes)
+    def _patience(self) -> float:
+        if self.away is None and self.unwritable is None:
+            return IDLE_SECONDS
+        return min(max(self._again - self._now(), 0.01), RETRY_SECONDS)
+
+    def _let_go(self, tasks: Iterable[Task]) -> None:
+        self._size -= sum(task.size for task in tasks)
+        self._full = self._full and self.waiting > 0
+
+    def _catch_up(self, *, probe: bool) -> None:
+        """Write what is held. With nothing to write only look, where it is time to, whether the store is back."""
+        while self._held and not self._blocked(writes=True):
+            with self._ready:
+                part = [self._held.popleft() for _ in range(min(MAX_BATCH, len(self._held)))]
+                self._let_go(part)
+            if not self._attempt(part, writes=True, first=True):
+                return
+        if probe and (self.away or self.unwritable) is not None and not self._blocked(writes=True):
+            writes = self.away is None
+            self._attempt([Task(_touch if writes else _glance, None, writes=writes)], writes=writes)
+
+    def _attempt(self, tasks: list[Task], *, writes: bool, first: bool = False) -> bool:
+        """Whether they are done. ``first``: what is lost again is older than all else that is held."""
+        if self._blocked(writes=writes):
+            self._hold(tasks, first=first)
+            return False
+        outcomes, problem = self._tried(tasks, writes=writes)
+        if problem is None:
+            self._found(writes=writes)
+            for task, outcome in zip(tasks, outcomes, strict=True):
+                self._settle(task, outcome)
+        elif problem.ours:
+            self._lose(tasks)
+        else:
+            self._hold(tasks, first=first)
+        return problem is None
+
+    def _tried(self, tasks: list[Task], *, writes: bool) -> tuple[list[Outcome], Away | None]:
+        """Once more on another connection where one that was kept has gone, unless it may have been done."""
+        for fresh in (self._link is None, True):
+            done = False
+            outcomes: list[Outcome] = []
+            self._since = time.monotonic()
+            try:
+                link = self._connected()
+                with link.transaction(writes=writes, patient=self.unwritable is None):
+                    outcomes = [self._outcome(link, task) for task in tasks]
+                    done = True
+                return outcomes, None
+            except Away as away:
+                problem = away
+            except Exception as error:
+                # A mistake of ours: this batch is lost, the thread goes on.
+                problem = Away(type(error).__name__, ours=True)
+            finally:
+                self._since = None
+            if problem.kind != "locked":
+                self._drop_link()
+            if fresh or problem.kind != "away" or problem.reads or problem.ours or (writes and done):
+                break
+        self._fail(problem, writes=writes)
+        return [], problem
 
     def _connected(self) -> Link:
         if self._link is not None and self._link.gone():
             self._drop_link()
             self._tell("store.replaced")
         if self._link is None:
-            if self.away is not None and self._now() < self._again:
-                raise Away(self.away)
             self._link = self._opening()
         return self._link
 
@@ -217,33 +266,68 @@ class Worker:
             self._tell("store.error", error=type(error).__name__)
             return _BROKEN
 
-    def _lose(self, tasks: list[Task], problem: str) -> None:
-        known = self.away is not None
-        if not known or self._now() >= self._again:
-            self._again = self._now() + RETRY_SECONDS
-        self._drop_link()
-        self.away = problem
-        # The store's own chores have no size, and nobody misses them.
-        self._count(sum(task.writes and task.size > 0 for task in tasks))
+    def _fail(self, problem: Away, *, writes: bool) -> None:
+        """Remember why, and when to try again."""
+        known = self.away is not None or (writes and self.unwritable is not None)
+        pause = min(RETRY_SECONDS * 2.0 ** min(self._failures, 8), MAX_RETRY_SECONDS)
+        self._failures += 1
+        self._again = self._now() + pause * uniform(0.5, 1.0)  # noqa: S311 - it only spreads
+        if writes and problem.reads:
+            self.unwritable = problem
+        else:
+            self.away = problem
+        self._reports.post(partial(self._reports.failed, problem.kind))
         if not known:
-            self._tell("store.away", problem=problem, dropped=self.dropped)
-        self._settle(tasks, [AWAY] * len(tasks))
+            event = "store.corrupt" if problem.kind == "corrupt" else "store.away"
+            self._tell(event, kind=problem.kind, problem=str(problem), waiting=self.waiting)
 
-    def _found(self) -> None:
-        if self.away is not None:
-            self.away = None
-            self._tell("store.back", dropped=self.dropped)
+    def _hold(self, tasks: list[Task], *, first: bool) -> None:
+        """Keep what nobody waits for until the store is back; tell the others that it is away."""
+        kept = [task for task in tasks if task.lasting]
+        with self._ready:
+            self._size += sum(task.size for task in kept)
+            if first:
+                self._held.extendleft(reversed(kept))
+            else:
+                self._held.extend(kept)
+        for task in tasks:
+            if not task.lasting:
+                self._settle(task, AWAY)
+
+    def _lose(self, tasks: list[Task]) -> None:
+        self._count(sum(task.writes for task in tasks))
+        for task in tasks:
+            self._settle(task, AWAY)
+
+    def _found(self, *, writes: bool) -> None:
+        was = self.away or self.unwritable
+        self.away = None
+        if writes:
+            self.unwritable = None
+        if self.unwritable is None:
+            self._failures = 0
+            if was is not None:
+                self._tell("store.back", dropped=self.dropped, waiting=self.waiting)
 
     def _drop_link(self) -> None:
         link, self._link = self._link, None
         if link is not None:
             link.close()
 
-    def _settle(self, tasks: list[Task], outcomes: list[Outcome]) -> None:
-        for task, outcome in zip(tasks, outcomes, strict=True):
-            if task.then is not None:
-                self._post(partial(task.then, outcome))
+    def _settle(self, task: Task, outcome: Outcome) -> None:
+        if task.then is not None:
+            self._reports.post(partial(task.then, outcome))
 
     def _tell(self, event: str, **facts: Any) -> None:
         line = msgspec.json.encode({"event": event, **facts})
-        self._post(lambda: self._say(line))
+        self._reports.post(lambda: self._reports.say(line))
+
+
+def _glance(link: Link) -> None:
+    """Nothing: that the store could be opened is what is asked."""
+    link.one("SELECT 1")
+
+
+def _touch(link: Link) -> None:
+    """Change nothing, but write it: what is full or locked shows only then."""
+    link.run("UPDATE parley_schema SET name = name WHERE number = 1")

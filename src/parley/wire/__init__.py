@@ -134,7 +134,21 @@ class Wire(Struct, frozen=True, kw_only=True):
     ``msgspec.ValidationError``): for a wire whose answers cannot be read without them.
     ``unasked(members, reply)`` answers a request that asks nothing of a model, for a provider of another wire; None for
     every other request.
+    ``places`` gives the paths of the blocks of a turn in a caller's request, where they are not all items of the
+    turn's list. ``of_model`` gives the wire as one model speaks it, for a provider whose models differ.
     ``inside`` is the member of a message that holds its blocks, for field paths.
+    ``several`` is the path of the member by which a request asks for several answers, empty where a wire has none.
+    ``repeats``: the same event with other words, right after one that its stream decoder made one Delta of text or
+    thinking, is the same Delta with these words, and of a row of such events the decoder remembers the last at most.
+    This holds also where values of the members named in ``idle`` differ. ``unframed`` takes the JSON text of such an
+    event out of its frame, if it is all of the data; b"" for anything else.
+    ``forgets``: its stream encoder remembers nothing of a Delta of text that follows another one of the same block, and
+    writes the same for both but for their words.
+    ``prepared(body)`` gives the body that is read in place of a caller's own; its faults come before all others.
+    ``dressed(body)`` puts a whole answer into the frame that its callers expect. ``twin`` is the wire whose requests and
+    answers these are, once they were prepared and before they are dressed; errors are its own. ``private`` are members of
+    requests that only a worker knows: no other provider is sent them.
+    ``names_model``: its errors name the model that was asked for, which the failure then holds.
     ``cleared(body, members, options)`` gives members for a verbatim request without what another wire's provider
     sealed, and the paths of what was left out; None, and quickly, for a request that holds no such thing.
 
@@ -167,16 +181,28 @@ class Wire(Struct, frozen=True, kw_only=True):
     inside: str = "content"
     max_event: int = MAX_EVENT
     unasked: Callable[[Mapping[str, Raw], Reply], bytes | None] | None = None
+    several: tuple[str, ...] = ()
+    repeats: bool = False
+    idle: tuple[str, ...] = ()
+    unframed: Callable[[bytes], bytes] | None = None
+    forgets: bool = False
     answers: tuple[bytes, ...] = ()
     options: tuple[str, ...] = ()
     fitted: "Callable[[Mapping[str, Any]], Wire] | None" = None
+    of_model: "Callable[[str], Wire] | None" = None
     cleared: (
         Callable[[bytes, dict[str, Raw], Mapping[str, Any]], tuple[dict[str, Raw], tuple[str, ...]] | None] | None
     ) = None
     count: Callable[[dict[str, Any], Callable[[ChatRequest], int]], bytes] | None = None
     needs: tuple[tuple[bytes, bytes], ...] = ()
     weighty: frozenset[str] = frozenset()
+    prepared: Callable[[bytes], bytes] | None = None
+    dressed: Callable[[bytes], bytes] | None = None
+    twin: str = ""
+    private: tuple[str, ...] = ()
+    names_model: bool = False
     called: Mapping[str, str] = {}
+    places: Callable[[Mapping[str, Any], str], list[str]] | None = None
 
 
 WIRES: dict[str, str] = {
@@ -216,6 +242,22 @@ WIRES: dict[str, str] = {
     "oip_generate": "parley.wire.oip:GENERATE",
     "kserve_predict": "parley.wire.oip:PREDICT",
     "image_worker": "parley.wire.image_worker:WIRE",
+    "caila": "parley.wire.caila:WIRE",
+    "caila_adapter": "parley.wire.caila:ADAPTER",
+    "node_chat": "parley.wire.node:CHAT",
+    "node_chat_proxy": "parley.wire.node:CHAT_PROXY",
+    "node_worker_chat": "parley.wire.node:WORKER_CHAT",
+    "node_images": "parley.wire.node:IMAGES",
+    "node_images_proxy": "parley.wire.node:IMAGES_PROXY",
+    "node_worker_images": "parley.wire.node:WORKER_IMAGES",
+    "node_edits": "parley.wire.node:EDITS",
+    "node_worker_edits": "parley.wire.node:WORKER_EDITS",
+    "dapr_alpha1": "parley.wire.dapr:ALPHA1",
+    "dapr_alpha2": "parley.wire.dapr:ALPHA2",
+    "dapr_alpha1_read": "parley.wire.dapr:ALPHA1_READ",
+    "dapr_alpha2_read": "parley.wire.dapr:ALPHA2_READ",
+    "dapr_turns": "parley.wire.dapr:TURNS",
+    "dapr_echo": "parley.wire.dapr:ECHO",
 }
 # The wire of each operation at a provider, by the wire that its row names (the one it speaks for chat).
 SPOKEN: dict[str, dict[str, str]] = {
@@ -252,6 +294,7 @@ SPOKEN: dict[str, dict[str, str]] = {
     "oip_infer": {"chat": "oip_infer", "embeddings": "oip_embed"},
     "oip_generate": {"chat": "oip_generate"},
     "kserve_predict": {"chat": "kserve_predict"},
+    "dapr": {"chat": "dapr_echo"},
     "worker": {"chat": "openai_chat", "image_generation": "image_worker", "image_edit": "openai_images"},
 }
 

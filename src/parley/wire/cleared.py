@@ -15,6 +15,7 @@ from parley import jsontext
 from parley.wire import Cleared
 
 Foreign: TypeAlias = Callable[[Mapping[str, Any]], bool]
+Names: TypeAlias = frozenset[str]
 
 _items: Final = msgspec.json.Decoder(list[Raw]).decode
 _members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -33,6 +34,38 @@ def without(members: jsontext.Members, name: str, inside: str, foreign: Foreign)
         if left is not None:
             kept.append(left)
     return ({name: Raw(jsontext.encode(kept))}, tuple(gone)) if gone else None
+
+
+def unburdened(members: jsontext.Members, turns: str, names: Names, calls: str, seals: Names) -> Cleared | None:
+    """The list ``turns`` without these members of its items, and without ``seals`` in the items of their ``calls``.
+    None where there is nothing to take out. What has another shape stays as it is."""
+    gone: list[str] = []
+    kept = []
+    for index, item in enumerate(_list(members.get(turns))):
+        place = f"{turns}[{index}]"
+        turn = _without(item, names, place, gone)
+        kept.append(_within(turn, calls, seals, place, gone) if seals else turn)
+    return ({turns: Raw(jsontext.encode(kept))}, tuple(gone)) if gone else None
+
+
+def _without(item: Raw, names: Names, place: str, gone: list[str]) -> Raw:
+    try:
+        found = _members(item)
+    except _BAD:
+        return item
+    taken = [name for name in found if name in names]
+    gone += [f"{place}.{name}" for name in taken]
+    return Raw(jsontext.encode({name: raw for name, raw in found.items() if name not in names})) if taken else item
+
+
+def _within(item: Raw, calls: str, seals: Names, place: str, gone: list[str]) -> Raw:
+    try:
+        turn = _members(item)
+    except _BAD:
+        return item
+    before = len(gone)
+    kept = [_without(call, seals, f"{place}.{calls}[{at}]", gone) for at, call in enumerate(_list(turn.get(calls)))]
+    return Raw(jsontext.encode({**turn, calls: kept})) if len(gone) > before else item
 
 
 def _lessened(item: Raw, inside: str, foreign: Foreign, place: str, gone: list[str]) -> Raw | None:

@@ -12,10 +12,11 @@ from msgspec import Raw
 
 from parley.operations import OPERATIONS
 from parley.wire import SPOKEN, Wire, load, unspoken
+from parley.wire.predict_paths import adapter_paths, form_at
 
 COUNT: Final = "count_tokens"
 # Every dialect, by the name that a row begins with.
-DIALECTS: Final = ("openai", "anthropic", "gemini", "ollama")
+DIALECTS: Final = ("openai", "anthropic", "gemini", "ollama", "dapr", "caila", "node")
 # How a request says whether it wants a stream: by its path, or (empty) by a member.
 STREAM: Final = "stream"
 _TWIN: Final = b"beta=true"
@@ -26,6 +27,11 @@ _GEMINI: Final = re.compile(
     rb"(?:/genai)?/(?:v1|v1beta|v1beta1|v1alpha)(?:(?:/projects/[^/]+/locations/[^/]+)?/publishers/[^/]+)?"
     rb"/(?:models|tunedModels)/(.+):([A-Za-z]+)"
 )
+_CAILA: Final = b"/api/mlp"
+# Wires whose requests hold one of another wire.
+ENVELOPES: Final = ("caila", "caila_adapter")
+# Clients of Dapr's runtime may end a path with a slash.
+_DAPR: Final = re.compile(rb"/+v1\.0(?:-(alpha[12]))?/+conversation/+([^/?]+)/+converse/*")
 # dialect, operation, wire, how a stream is asked for.
 Row: TypeAlias = tuple[str, str, str, str]
 
@@ -35,10 +41,11 @@ class Inlet:
 
     ``form``: requests are multipart. ``demanded`` is the member no request can do without ("" for none), whose JSON
     text begins with one of ``first``. ``counts``: the operation only counts tokens. ``stateful``: requests refer to
-    earlier ones. ``placed``: the model is named in the path. ``streams``: whether one is wanted where no member says
-    so; ``fixed``: no member can. ``stream_head`` are the header lines of a stream. ``texts``: its bytes are mostly
+    earlier ones, ``remembers``: or may. ``placed``: the model is named in the path. ``streams``: whether one is wanted
+    where no member says so; ``fixed``: no member can. ``stream_head`` are the header lines of a stream. ``texts``: its bytes are mostly
     words, from which tokens can be guessed. ``model`` is asked for where a
-    request names none. ``documented``: the published document says what a request may hold.
+    request names none. ``documented``: the published document says what a request may hold. ``envelope`` is the form of
+    what stands around the request proper, "" for nothing; that one is of another inlet of the ``family``.
     """
 
     __slots__ = (
@@ -47,6 +54,8 @@ class Inlet:
         "demanded",
         "dialect",
         "documented",
+        "envelope",
+        "family",
         "first",
         "fixed",
         "form",
@@ -55,6 +64,7 @@ class Inlet:
         "number",
         "operation",
         "placed",
+        "remembers",
         "stateful",
         "stream_head",
         "stream_member",
@@ -64,20 +74,25 @@ class Inlet:
         "wire",
     )
 
-    def __init__(self, number: int, row: Row, wire: Wire) -> None:
+    def __init__(self, number: int, row: Row, wire: Wire, family: "Inlets") -> None:
         dialect, operation, _, mode = row
+        self.envelope = mode if wire.name in ENVELOPES else ""
+        self.family = family
         self.number = number
         self.dialect = dialect
         self.operation = operation
         self.wire = wire
         self.beats = wire.beats
-        self.documented = dialect == "openai"
+        self.documented = dialect in ("openai", "caila")
         self.placed = wire.placed
         self.fixed = mode != ""
         self.streams = mode == STREAM or (not mode and wire.stream_default)
         self.stream_head = b"content-type: %b\r\n%b" % (wire.stream_type, _UNBUFFERED)
         self.counts = operation == COUNT
         self.stateful = operation == "responses"
+        self.remembers = self.stateful or self.envelope != "" or (dialect == "dapr" and wire.placed)
+        # An edit may come in JSON, with pictures to be fetched.
+        self.remembers = self.remembers or wire.twin == "openai_images"
         self.texts = wire.stream_decoder is not unspoken
         self.model = OPERATIONS[operation].model if operation in OPERATIONS else ""
         self.form = operation in OPERATIONS and OPERATIONS[operation].form
@@ -114,6 +129,10 @@ class Inlets:
         for prefix in _OLLAMA_PREFIXES:
             for path, asked, name in _OLLAMA:
                 self._rows[f"{prefix}{path}".encode()] = ("ollama", asked, name, "")
+        for place, (asked, form) in adapter_paths().items():
+            self._rows[place.encode()] = ("caila", asked, "caila_adapter", form)
+        for written, spoken_as, named in _NODE:
+            self._rows[written] = ("node", spoken_as, named, "")
         self.find(b"/v1/chat/completions")
         self.find(b"/v1/messages")
 
@@ -132,10 +151,14 @@ class Inlets:
         row = placed_row(path, query)
         return None if row is None else self._of(row)
 
+    def within(self, dialect: str, operation: str, wire: str) -> Inlet:
+        """The inlet of what a dialect's envelopes hold: a request of another's wire."""
+        return self._of((dialect, operation, wire, ""))
+
     def _of(self, row: Row) -> Inlet:
         made = self._made.get(row)
         if made is None:
-            made = self._made[row] = Inlet(len(self._made), row, load(row[2]))
+            made = self._made[row] = Inlet(len(self._made), row, load(row[2]), self)
         return made
 
     def __contains__(self, path: object) -> bool:
@@ -149,6 +172,12 @@ class Inlets:
 
 def placed_row(path: bytes, query: bytes) -> Row | None:
     """The row of a path that names its model; None for every other."""
+    if path.startswith((b"/v1.0", b"//")):
+        found = _DAPR.fullmatch(path)
+        return None if found is None else ("dapr", "chat", f"dapr_{(found[1] or b'turns').decode()}", WHOLE)
+    if path.startswith(_CAILA):
+        form = form_at(path)
+        return ("caila", "chat", "caila", form) if form else None
     match = _GEMINI.fullmatch(path) if b":" in path else None
     row = None if match is None else PLACED.get(match[2])
     if row is not None and row[3] == STREAM and b"alt=sse" not in query.split(b"&"):
@@ -158,7 +187,11 @@ def placed_row(path: bytes, query: bytes) -> Row | None:
 
 def placed_model(target: bytes) -> str:
     """The model that a path names, "" where none; ``target`` may have a query."""
-    match = _GEMINI.fullmatch(target.partition(b"?")[0])
+    path = target.partition(b"?")[0]
+    if path.startswith((b"/v1.0", b"//")):
+        found = _DAPR.fullmatch(path)
+        return "" if found is None else unquote_to_bytes(found[2].replace(b"+", b" ")).decode("utf-8", "replace")
+    match = _GEMINI.fullmatch(path)
     return "" if match is None else unquote_to_bytes(match[1]).decode("utf-8", "replace")
 
 
@@ -174,6 +207,19 @@ _OLLAMA_PREFIXES: Final = ("", "/ollama")
 _OLLAMA_PATH: Final = re.compile(
     rb"/ollama(/.*)?|/api/(chat|generate|embed|embeddings|tags|show|ps|version|pull|push|create|copy|delete|blobs(/.*)?)"
 )
+# What a node is asked, and what a worker is asked by a node; all else of theirs is no hot path.
+_NODE: Final = (
+    (b"/api/v0/chat/completion", "chat", "node_chat"),
+    (b"/api/v0/chat/completion/proxy", "chat", "node_chat_proxy"),
+    (b"/api/v0/image/gen", "image_generation", "node_images"),
+    (b"/api/v0/image/gen/proxy", "image_generation", "node_images_proxy"),
+    (b"/api/v0/image/edit", "image_edit", "node_edits"),
+    (b"/api/v0/image/edit/proxy", "image_edit", "node_edits"),
+    (b"/node/v1/chat/completions", "chat", "node_worker_chat"),
+    (b"/node/v1/images/generations", "image_generation", "node_worker_images"),
+    (b"/node/v1/images/edits", "image_edit", "node_worker_edits"),
+)
+_NODE_PATHS: Final = (b"/api/v0/", b"/node/v1/")
 _GEMINI_PREFIXES: Final = ("/v1beta", "/v1alpha", "/genai/v1", "/genai/v1beta", "/genai/v1alpha", "/genai")
 _GEMINI_PATHS: Final = (b"/v1beta/", b"/v1alpha/", b"/v1beta1/", b"/genai/")
 # What stands behind the colon of a path that names its model.
@@ -192,6 +238,11 @@ def openai_prefixes() -> tuple[str, ...]:
     return ("/v1", "", "/v1/v1", "/openai/v1", "/openai", "/openai/v1/v1")
 
 
+def upload_paths() -> frozenset[bytes]:
+    """Where files are sent that may be larger than a request."""
+    return frozenset(f"{prefix}/files".encode() for prefix in openai_prefixes())
+
+
 def model_prefixes() -> tuple[str, ...]:
     """Where the lists of models are found."""
     return (*openai_prefixes(), "/anthropic", "/anthropic/v1", *_GEMINI_PREFIXES)
@@ -207,8 +258,16 @@ def dialect_of(path: bytes, headers: Collection[str] = ()) -> str:
     on paths that dialects share (product contract section 5)."""
     if "anthropic-version" in headers or path.startswith(b"/anthropic"):
         return "anthropic"
+    if path.startswith(_CAILA):
+        return "caila"
+    if path.startswith(b"/api/adapters/"):
+        return "caila_adapter"
+    if path.startswith(_NODE_PATHS):
+        return "node_images"
     if _OLLAMA_PATH.fullmatch(path):
         return "ollama"
+    if path.lstrip(b"/").startswith((b"v1.0-alpha", b"v1.0/")):
+        return "dapr_alpha2"
     if "x-goog-api-key" in headers or path.startswith(_GEMINI_PATHS):
         return "gemini"
     return "openai_chat"

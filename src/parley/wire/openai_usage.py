@@ -8,15 +8,18 @@ from typing import Any
 from msgspec import Struct
 
 from parley.ir import Usage
+from parley.wire.grade import grade_of
 
 
 class _Input(Struct, gc=False):
     cached_tokens: float | int | None = None
     cache_write_tokens: float | int | None = None
+    audio_tokens: float | int | None = None
 
 
 class _Output(Struct, gc=False):
     reasoning_tokens: float | int | None = None
+    audio_tokens: float | int | None = None
 
 
 class Counts(Struct, gc=False):
@@ -28,20 +31,23 @@ class Counts(Struct, gc=False):
     completion_tokens_details: _Output | None = None
 
 
-def counted(usage: Counts) -> Usage:
-    """The numbers alone, which is all that a meter needs."""
-    cached = written = reasoning = None
+def counted(usage: Counts, tier: Any = None) -> Usage:
+    """The numbers alone, which is all that a meter needs; ``tier`` is the grade of service that the answer tells."""
+    cached = written = reasoning = heard = spoken = None
     asked, made = usage.prompt_tokens_details, usage.completion_tokens_details
     if asked is not None:
-        cached, written = asked.cached_tokens, asked.cache_write_tokens
+        cached, written, heard = asked.cached_tokens, asked.cache_write_tokens, asked.audio_tokens
     if made is not None:
-        reasoning = made.reasoning_tokens
+        reasoning, spoken = made.reasoning_tokens, made.audio_tokens
     return Usage(
         _whole(usage.prompt_tokens) or 0,
         _whole(usage.completion_tokens) or 0,
         _whole(cached),
         _whole(written),
         _whole(reasoning),
+        audio_input=_whole(heard),
+        audio_output=_whole(spoken),
+        tier=grade_of(tier),
     )
 
 
@@ -69,17 +75,36 @@ def usage_object(usage: Usage, same: bool) -> dict[str, Any]:
     return {**counts, **extra}
 
 
-def read_usage(value: dict[str, Any]) -> Usage:
-    """Usage from its object, which is used up: what has no member of its own stays in ``extra``.
+def read_usage(value: dict[str, Any], tier: Any = None) -> Usage:
+    """Usage from its object, which is used up: what has no member of its own stays in ``extra``. ``tier`` is the grade
+    of service that the answer tells.
 
     A total that is just the sum is not kept.
     """
+    heard, spoken = _sound(value, "prompt_tokens_details"), _sound(value, "completion_tokens_details")
     prompt, output = _count(value, "prompt_tokens") or 0, _count(value, "completion_tokens") or 0
     if value.get("total_tokens") == prompt + output:
         del value["total_tokens"]
     cached, written = _details(value, "prompt_tokens_details", ("cached_tokens", "cache_write_tokens"))
     (reasoning,) = _details(value, "completion_tokens_details", ("reasoning_tokens",))
-    return Usage(prompt, output, cached, written, reasoning, extra=value)
+    return Usage(
+        prompt,
+        output,
+        cached,
+        written,
+        reasoning,
+        extra=value,
+        audio_input=heard,
+        audio_output=spoken,
+        tier=grade_of(tier),
+    )
+
+
+def _sound(value: dict[str, Any], name: str) -> int | None:
+    """It stays in ``extra`` too, for its own wire."""
+    inner = value.get(name)
+    found = inner.get("audio_tokens") if isinstance(inner, dict) else None
+    return _whole(found) if isinstance(found, int | float) else None
 
 
 def _details(value: dict[str, Any], name: str, parts: tuple[str, ...]) -> list[int | None]:

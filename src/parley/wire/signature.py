@@ -17,8 +17,16 @@ SIGNED: Final = "thoughtSignature"
 FILLER: Final = "skip_thought_signature_validator"
 _MARK: Final = "gemini:"
 MISTRAL: Final = "mistral:"
+# Of models at Bedrock that are not Claude's: Claude signs alike wherever it is served.
+BEDROCK: Final = "bedrock:"
 # How signatures begin that carry what another wire's provider sealed.
-MARKS: Final = (_MARK, MISTRAL, "openai_responses:")
+MARKS: Final = (_MARK, MISTRAL, BEDROCK, "openai_responses:")
+# Wires whose providers seal, and want back what they sealed beside calls.
+SEALING: Final = frozenset({"anthropic", "bedrock", "gemini", "mistral", "openai_responses"})
+# The option of a provider of OpenAI's wire that wants such things back: its words, or the signatures of its calls.
+RETURNS: Final = "returns"
+WORDS: Final = "reasoning"
+CALLS: Final = "calls"
 _FOREIGN: Final = b"parley:"
 # How everything begins in base64 that ``foreign`` made.
 WRAPPED: Final = b"cGFybGV5O"

@@ -33,6 +33,8 @@ OPERATIONS: Final[Mapping[bytes, tuple[str, str]]] = {
     b"/moderations": ("moderations", "moderation"),
     b"/rerank": ("rerank", "rerank"),
 }
+# What is no operation of the provider, but a component's.
+COMPONENTS: Final[Mapping[bytes, tuple[str, str]]] = {b"/conversation/converse": ("conversation", "converse")}
 
 
 class Echo:
@@ -56,7 +58,7 @@ class Echo:
 def operation_at(path: bytes) -> Callable[[Ask], Said]:
     """What answers at a path. Raises ``not_implemented`` for any other."""
     path = path.partition(b"?")[0]
-    for end, (module, name) in OPERATIONS.items():
+    for end, (module, name) in (*OPERATIONS.items(), *COMPONENTS.items()):
         if path.endswith(end):
             operation: Callable[[Ask], Said] = getattr(import_module(f"{__name__}.{module}"), name)
             return operation

@@ -21,6 +21,7 @@ from parley.wire.anthropic.errors import decode_error, encode_error
 from parley.wire.anthropic.glance import check_answer, glance
 from parley.wire.anthropic.prompt import cleared, encode_request
 from parley.wire.anthropic.request import KNOWN, count_tokens, decode_request
+from parley.wire.paths import plain_places
 
 WIRE = Wire(
     name=NAME,
@@ -56,8 +57,11 @@ WIRE = Wire(
     demands=Demand("messages", b"[", "a list"),
     count=count_tokens,
     cleared=cleared,
+    places=plain_places,
     # The version that takes every field this dialect ever had, for callers who do not say.
     # Newer versions of the API refuse these, so whoever sets one must choose the version too.
     weighty=frozenset({"temperature", "top_p", "top_k"}),
     needs=((b"anthropic-version", b"2023-06-01"),),
+    repeats=True,
+    forgets=True,
 )

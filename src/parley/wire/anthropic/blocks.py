@@ -24,6 +24,7 @@ from parley.ir import (
     ToolResult,
     Usage,
 )
+from parley.wire.grade import grade_of
 
 NAME = "anthropic"
 BAD_JSON = (msgspec.DecodeError, ValueError, RecursionError)
@@ -313,7 +314,16 @@ def usage_from(value: Json) -> Usage:
         cache_write=written,
         reasoning=_count(details, "thinking_tokens") if type(details) is dict else None,
         extra=extra,
+        cache_write_1h=_inner(value, "cache_creation", "ephemeral_1h_input_tokens"),
+        searches=_inner(value, "server_tool_use", "web_search_requests"),
+        tier=grade_of(value.get("service_tier"), value.get("speed")),
     )
+
+
+def _inner(value: Json, holder: str, key: str) -> int | None:
+    """It stays in ``extra`` too, for its own wire."""
+    found = value.get(holder)
+    return _count(found, key) if type(found) is dict else None
 
 
 def _count(value: Json, key: str) -> int | None:

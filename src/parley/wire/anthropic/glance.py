@@ -13,10 +13,19 @@ from parley.wire.anthropic.answer import message_of
 from parley.wire.anthropic.blocks import BAD_JSON, Json, decode, usage_from
 from parley.wire.anthropic.decoder import check_unknown, unnamed_failure
 from parley.wire.anthropic.errors import stream_failure
+from parley.wire.grade import grade_of
 
 
 class _Details(Struct, gc=False):
     thinking_tokens: float | int | None = None
+
+
+class _Written(Struct, gc=False):
+    ephemeral_1h_input_tokens: float | int | None = None
+
+
+class _Tools(Struct, gc=False):
+    web_search_requests: float | int | None = None
 
 
 class _Counts(Struct, gc=False):
@@ -25,6 +34,10 @@ class _Counts(Struct, gc=False):
     cache_creation_input_tokens: float | int | None = None
     cache_read_input_tokens: float | int | None = None
     output_tokens_details: _Details | None = None
+    cache_creation: _Written | None = None
+    server_tool_use: _Tools | None = None
+    service_tier: str | None = None
+    speed: str | None = None
 
 
 class _Answer(Struct, gc=False):
@@ -56,13 +69,21 @@ def check_answer(body: bytes) -> Usage | None:
 def _counted(usage: _Counts) -> Usage:
     """The numbers alone, which is all that a meter needs."""
     written, read, made = usage.cache_creation_input_tokens, usage.cache_read_input_tokens, usage.output_tokens_details
+    kept, tools = usage.cache_creation, usage.server_tool_use
     return Usage(
         int((usage.input_tokens or 0) + (written or 0) + (read or 0)),
         int(usage.output_tokens or 0),
         None if read is None else int(read),
         None if written is None else int(written),
         None if made is None or made.thinking_tokens is None else int(made.thinking_tokens),
+        cache_write_1h=None if kept is None else _whole(kept.ephemeral_1h_input_tokens),
+        searches=None if tools is None else _whole(tools.web_search_requests),
+        tier=grade_of(usage.service_tier, usage.speed),
     )
+
+
+def _whole(count: float | int | None) -> int | None:
+    return None if count is None else int(count)
 
 
 class _Started(Struct, frozen=True):

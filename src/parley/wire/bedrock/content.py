@@ -21,10 +21,10 @@ from parley.ir import (
     ToolCall,
     ToolResult,
 )
-from parley.wire import WIRES
-from parley.wire.bedrock.words import NAME, Json, call_id, input_of
+from parley.wire.bedrock.words import NAME, Json, call_id, input_of, is_claude
 from parley.wire.data_url import split_data_url
 from parley.wire.fields import thought_at
+from parley.wire.signature import BEDROCK, marked
 
 SYSTEM = ("system", "developer")
 _OFFICE = "application/vnd.openxmlformats-officedocument."
@@ -164,20 +164,24 @@ def _text(writer: Writer, block: Any, i: int, j: int) -> list[Json]:
 
 
 def _thinking(writer: Writer, block: Any, i: int, j: int) -> list[Json]:
+    signature = _own(block.signature, writer.request.model)
     if block.redacted is not None:
         value: Json = {"redactedContent": block.redacted}
-    elif not block.signature or _is_foreign(block.signature):
+    elif signature is None:
         writer.drop(thought_at(writer.request.wire, writer.turn(i), writer.path(i, j)))
         return []
     else:
-        value = {"reasoningText": {"text": block.text, "signature": block.signature}}
+        value = {"reasoningText": {"text": block.text, "signature": signature}}
     return writer.with_extra({"reasoningContent": value}, block.extra, lambda: writer.path(i, j))
 
 
-def _is_foreign(signature: str) -> bool:
-    """Whether another wire's provider sealed it, which such a signature says first."""
-    wire, colon, _ = signature.partition(":")
-    return bool(colon) and wire in WIRES and wire != NAME
+def _own(signature: str | None, model: str) -> str | None:
+    """The signature as the model gave it, None where it is not one that it could have given."""
+    if not signature:
+        return None
+    if signature.startswith(BEDROCK):
+        return None if is_claude(model) else signature[len(BEDROCK) :]
+    return signature if is_claude(model) and not marked(signature) else None
 
 
 def _tool_call(writer: Writer, block: Any, i: int, j: int) -> list[Json]:

@@ -21,6 +21,13 @@ _lengths: Final = struct.Struct(">III").unpack_from
 _number: Final = struct.Struct(">I").unpack_from
 _short: Final = struct.Struct(">H").unpack_from
 _STRING: Final = 7
+# The headers of most messages, as the service writes them.
+_USUAL: Final = (
+    b"\x0b:event-type\x07\x00\x11contentBlockDelta"
+    b"\x0d:content-type\x07\x00\x10application/json"
+    b"\x0d:message-type\x07\x00\x05event"
+)
+_BODY: Final = _PRELUDE + len(_USUAL)
 # Bytes of a value by its type: true, false, byte, short, integer, long, -, -, timestamp, uuid.
 _SIZES: Final = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}
 # Types whose value begins with its own length, in two bytes.
@@ -34,14 +41,29 @@ class Message(Struct, frozen=True):
     payload: bytes
 
 
+def delta_of(data: bytes) -> bytes:
+    """The payload of the one message that ``data`` is, where it is a contentBlockDelta under the usual headers; else
+    nothing, also for a message that was damaged."""
+    size = len(data)
+    if size < _BODY + 4 or not data.startswith(_USUAL, _PRELUDE):
+        return b""
+    total, headers, check = _lengths(data, 0)
+    if total != size or headers != len(_USUAL) or crc32(data[:8]) != check:
+        return b""
+    return data[_BODY:-4] if crc32(data[:-4]) == _number(data, size - 4)[0] else b""
+
+
 class MessageReader:
     """Cuts a byte stream into messages. ``fault`` is what was wrong after those already given."""
 
-    __slots__ = ("_buffer", "_max", "fault")
+    __slots__ = ("_buffer", "_headers", "_max", "_written", "fault")
 
     def __init__(self, max_bytes: int = MAX_EVENT) -> None:
         self._buffer = b""
         self._max = max_bytes
+        # The headers of the last message, as they are written and read: most messages have the same.
+        self._written = b""
+        self._headers: dict[str, str] = {}
         self.fault: ParleyError | None = None
 
     def feed(self, data: bytes) -> list[Message]:
@@ -54,7 +76,7 @@ class MessageReader:
         start = 0
         try:
             while (end := self._end(buffer, start)) and end <= len(buffer):
-                found.append(_message(buffer, start, end))
+                found.append(self._message(buffer, start, end))
                 start = end
         except ParleyError as fault:
             self.fault = fault
@@ -82,12 +104,15 @@ class MessageReader:
         end: int = start + total
         return end
 
-
-def _message(buffer: bytes, start: int, end: int) -> Message:
-    if crc32(buffer[start : end - 4]) != _number(buffer, end - 4)[0]:
-        raise _bad("a message was damaged")
-    body = start + _PRELUDE + _number(buffer, start + 4)[0]
-    return Message(_headers(buffer[start + _PRELUDE : body]), buffer[body : end - 4])
+    def _message(self, buffer: bytes, start: int, end: int) -> Message:
+        if crc32(buffer[start : end - 4]) != _number(buffer, end - 4)[0]:
+            raise _bad("a message was damaged")
+        body = start + _PRELUDE + _number(buffer, start + 4)[0]
+        written = buffer[start + _PRELUDE : body]
+        if written != self._written:
+            self._headers = _headers(written)
+            self._written = written
+        return Message(self._headers, buffer[body : end - 4])
 
 
 def _headers(data: bytes) -> dict[str, str]:

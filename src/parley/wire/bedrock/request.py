@@ -12,7 +12,7 @@ from parley.failure import invalid
 from parley.ir import ChatRequest, Opaque, Reasoning, Tool
 from parley.wire import Encoded
 from parley.wire.bedrock.content import SYSTEM, Writer, cache_point, has_tools, history_tools, is_result
-from parley.wire.bedrock.words import Json, encode
+from parley.wire.bedrock.words import Json, encode, is_claude
 
 KNOWN = frozenset(
     {
@@ -36,8 +36,6 @@ _UNSUPPORTED = ("seed", "logit_bias", "logprobs", "top_logprobs", "presence_pena
 _SAMPLING = (("max_tokens", "maxTokens"), ("temperature", "temperature"), ("top_p", "topP"))
 _TIERS = ("default", "flex", "priority")
 _TAG = re.compile(r"[a-zA-Z0-9\s:_@$#=/+,.-]{1,256}")
-# A model's id begins with its maker, an inference profile's with a part of the world before it.
-_MAKER = re.compile(r"(?:^|/)(?:[a-z-]+\.)?([a-z0-9]+)\.[a-z]")
 _LEAST_BUDGET = 1024
 _MORE = "additionalModelRequestFields"
 _FOUND = "additionalModelResponseFieldPaths"
@@ -116,12 +114,6 @@ def _put_sampling(request: ChatRequest, options: Mapping[str, Any], body: Json) 
     if request.stop and "claude" in request.model:
         # Which of them was found is told only to those who ask.
         body[_FOUND] = ["/stop_sequence"]
-
-
-def _may_think(model: str) -> bool:
-    """Whether the model can be asked to think in Claude's words: of Claude, and where its id names no maker."""
-    named = _MAKER.search(model)
-    return named is None or named[1] == "anthropic"
 
 
 # --- tools -------------------------------------------------------------------------------------
@@ -207,7 +199,7 @@ def _put_reasoning(writer: Writer, reasoning: Reasoning, body: Json) -> None:
     thinking = _own_thinking(reasoning) if native else _thinking(reasoning, writer.request.max_tokens)
     if thinking is None:
         return
-    if _may_think(writer.request.model):
+    if is_claude(writer.request.model):
         body.setdefault(_MORE, {})["thinking"] = thinking
     else:
         writer.drop("reasoning_effort" if effort == "none" else "thinking")

@@ -23,6 +23,8 @@ encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder().decode
 _object = msgspec.json.Decoder(dict[str, Any])
 
+# A model's id begins with its maker, an inference profile's with a part of the world before it.
+_MAKER = re.compile(r"(?:^|/)(?:[a-z-]+\.)?([a-z0-9]+)\.[a-z]")
 _PLAIN_ID = re.compile(r"[a-zA-Z0-9_.:-]{1,64}")
 _STOPS: Mapping[str, Stop] = {
     "end_turn": "end",
@@ -35,6 +37,12 @@ _STOPS: Mapping[str, Stop] = {
 }
 _BROKEN = ("malformed_model_output", "malformed_tool_use")
 _COUNTED = frozenset({"inputTokens", "outputTokens", "totalTokens", "cacheReadInputTokens", "cacheWriteInputTokens"})
+
+
+def is_claude(model: str) -> bool:
+    """Whether a model is of Claude's maker, as far as its id tells; one that names no maker may well be."""
+    named = _MAKER.search(model)
+    return named is None or named[1] == "anthropic"
 
 
 def call_id(id: str) -> str:

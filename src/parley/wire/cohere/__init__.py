@@ -39,6 +39,7 @@ CHAT = Wire(
     glance=stream.glance,
     check_answer=_chat_usage,
     known=frozenset(),
+    repeats=True,
 )
 EMBED = Wire(
     name=embed.NAME,

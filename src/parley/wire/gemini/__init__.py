@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from parley.wire import Demand, Wire
 from parley.wire.gemini import embed
 from parley.wire.gemini.answer import decode_response, encode_response
+from parley.wire.gemini.counts import COUNTS
 from parley.wire.gemini.decoder import ContentDecoder
 from parley.wire.gemini.encoder import ArrayEncoder, ContentEncoder
 from parley.wire.gemini.errors import decode_error, encode_array_error, encode_error
@@ -27,6 +28,7 @@ from parley.wire.gemini.glance import check_answer, glance
 from parley.wire.gemini.names import CALLED, EMBED_KNOWN, KNOWN, MAX_ITEM, NAME
 from parley.wire.gemini.prompt import cleared, encode_request
 from parley.wire.gemini.request import count_tokens, decode_request
+from parley.wire.paths import plain_places
 
 WIRE = Wire(
     name=NAME,
@@ -41,14 +43,19 @@ WIRE = Wire(
     glance=glance,
     check_answer=check_answer,
     known=KNOWN,
+    several=("generationConfig", "candidateCount"),
     called=CALLED,
     demands=Demand("contents", b"[", "a list"),
     count=count_tokens,
     cleared=cleared,
+    places=plain_places,
     beats=False,
     placed=True,
     inside="parts",
     max_event=MAX_ITEM,
+    repeats=True,
+    idle=COUNTS,
+    forgets=True,
 )
 # A stream for callers who did not ask for events. Providers are always asked for them.
 ARRAY = replace(WIRE, name="gemini_array", stream_encoder=ArrayEncoder, encode_error=encode_array_error,

@@ -3,6 +3,7 @@
 Source: provider contract 0.1, 0.2, 3.3.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -34,9 +35,16 @@ _REASONS: Final[Mapping[Stop, str]] = {
     "refusal": "SAFETY",
     "pause": "STOP",
 }
-_USAGE: Final = frozenset(
-    {"promptTokenCount", "candidatesTokenCount", "thoughtsTokenCount", "cachedContentTokenCount", "totalTokenCount"}
+COUNTS: Final = (
+    "promptTokenCount",
+    "candidatesTokenCount",
+    "thoughtsTokenCount",
+    "cachedContentTokenCount",
+    "totalTokenCount",
 )
+_USAGE: Final = frozenset(COUNTS)
+_DETAILS: Final = ("promptTokensDetails", "candidatesTokensDetails", "cacheTokensDetails")
+OTHERS: Final = re.compile(rb"AUDIO|IMAGE|VIDEO")
 
 
 def stop_of(reason: str, *, called: bool, spoke: bool, message: str | None) -> Stop:
@@ -71,11 +79,36 @@ def usage_from(value: Json) -> Usage:
         cached=_count(value, "cachedContentTokenCount"),
         reasoning=thoughts,
         extra=rest(value, _USAGE),
+        **modal(*(value.get(name) for name in _DETAILS)),
     )
     total = value.get("totalTokenCount")
     if total is not None and total != usage.input + usage.output:
         usage.extra["totalTokenCount"] = total
     return usage
+
+
+def modal(asked: Any, made: Any, cached: Any) -> Json:
+    """The parts of the usage that are no text, out of the lists of them."""
+    heard, spoken, again = _by_modality(asked), _by_modality(made), _by_modality(cached)
+    parts = {
+        "audio_input": heard.get("AUDIO"),
+        "audio_output": spoken.get("AUDIO"),
+        "audio_cached": again.get("AUDIO"),
+        "image_input": heard.get("IMAGE"),
+        "image_output": spoken.get("IMAGE"),
+        "image_cached": again.get("IMAGE"),
+        "video_input": heard.get("VIDEO"),
+    }
+    return {name: count for name, count in parts.items() if count is not None}
+
+
+def _by_modality(details: Any) -> dict[str, int]:
+    made: dict[str, int] = {}
+    for item in details if type(details) is list else ():
+        kind, count = (item.get("modality"), _count(item, "tokenCount")) if type(item) is dict else (None, None)
+        if type(kind) is str and count is not None:
+            made[kind] = made.get(kind, 0) + count
+    return made
 
 
 def _count(value: Json, key: str) -> int | None:

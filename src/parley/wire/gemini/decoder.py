@@ -5,6 +5,9 @@ come whole, unless a caller asked for them in pieces. There is no terminator: a 
 has told why it stopped. Source: provider contract 3.4.
 """
 
+from typing import Any, Final
+
+from msgspec import Raw, Struct, json
 from msgspec.structs import replace
 
 from parley.failure import Failure, ParleyError
@@ -14,6 +17,7 @@ from parley.ir import (
     BlockStart,
     BlockStop,
     Delta,
+    DeltaKind,
     End,
     Event,
     Extra,
@@ -35,10 +39,41 @@ from parley.wire.gemini.answer import (
 )
 from parley.wire.gemini.counts import logprobs_from, stop_of, usage_from
 from parley.wire.gemini.errors import bad
-from parley.wire.gemini.names import MAX_ITEM, Json, encode, rest, word
+from parley.wire.gemini.names import BAD_JSON, MAX_ITEM, Json, decode, encode, rest, word
 from parley.wire.gemini.parts import Ids
 from parley.wire.gemini.pieces import Pieces
 from parley.wire.signature import SIGNED
+
+# A provider whose events always hold more than text is given up.
+_TRIES: Final = 16
+_ABSENT: Final = Raw()
+
+
+class _Part(Struct, forbid_unknown_fields=True):
+    text: str
+    thought: bool = False
+
+
+class _Content(Struct, forbid_unknown_fields=True):
+    parts: list[_Part]
+    role: Any = None
+
+
+class _Candidate(Struct, forbid_unknown_fields=True):
+    content: _Content
+    index: int = 0
+
+
+class _Plain(Struct, forbid_unknown_fields=True, rename="camel"):
+    """An event of text and nothing else, which is what most are."""
+
+    candidates: list[_Candidate]
+    usage_metadata: Raw = _ABSENT
+    model_version: Any = None
+    response_id: Any = None
+
+
+_plain: Final = json.Decoder(_Plain).decode
 
 
 class _Voice:
@@ -125,14 +160,16 @@ class _Voice:
 class ContentDecoder:
     """Reads a provider's stream. Events before a fault are returned; the next call raises it."""
 
-    __slots__ = ("_blocked", "_ended", "_extra", "_fault", "_ids", "_reader", "_started", "_usage", "_voices")
+    __slots__ = ("_blocked", "_ended", "_extra", "_fault", "_ids", "_reader", "_started", "_tries", "_usage", "_voices")
 
     def __init__(self) -> None:
         self._reader = SseReader(MAX_ITEM)
         self._voices: dict[int, _Voice] = {}
         self._ids = Ids(unique=True)
         self._extra: Extra = {}
-        self._usage: Json | None = None
+        # Undecoded where the event told nothing but text.
+        self._usage: Json | Raw | None = None
+        self._tries = _TRIES
         self._fault: ParleyError | None = None
         self._started = self._blocked = self._ended = False
 
@@ -167,9 +204,14 @@ class ContentDecoder:
             cut = any(voice.pieces is not None for voice in self._voices.values())
             raise _incomplete("incomplete_tool_call" if cut else "missing_terminator")
         self._ended = True
-        return [*events, End(None if self._usage is None else usage_from(self._usage), self._extra)]
+        usage = self._usage
+        if isinstance(usage, Raw):
+            usage = _counts(usage)
+        return [*events, End(None if usage is None else usage_from(usage), self._extra)]
 
     def _event(self, data: bytes, events: list[Event]) -> None:
+        if self._started and self._tries and self._said(data, events):
+            return
         answer = answer_of(data, "bad_event")
         if not self._started:
             self._started = True
@@ -185,12 +227,35 @@ class ContentDecoder:
         for place, candidate in enumerate(candidates_of(answer, "bad_event")):
             self._candidate(candidate, place, written[place] if place < len(written) else [], events)
 
+    def _said(self, data: bytes, events: list[Event]) -> bool:
+        """More text of the block under way; whether the event was that and nothing else."""
+        self._tries -= 1
+        try:
+            if not data.isascii():
+                data.decode()  # members that are not decoded are not checked either
+            found = _plain(data)
+        except BAD_JSON:
+            return False
+        if len(found.candidates) != 1 or len(found.candidates[0].content.parts) != 1:
+            return False
+        candidate = found.candidates[0]
+        part, voice = candidate.content.parts[0], self._voices.get(candidate.index)
+        if not part.text or voice is None or voice.kind is not (Thinking if part.thought else Text):
+            return False
+        usage = found.usage_metadata
+        if bytes(usage).startswith(b"{"):
+            self._usage = usage
+        kind: DeltaKind = "thinking" if part.thought else "text"
+        events.append(Delta(candidate.index, voice.index, kind, part.text))
+        self._tries = _TRIES
+        return True
+
     def _candidate(self, candidate: Json, place: int, spelled: list[bytes | None], events: list[Event]) -> None:
         number = number_of(candidate, place)
         voice = self._voices.get(number)
         if voice is None:
             voice = self._voices[number] = _Voice(number)
-        text = _plain(candidate)
+        text = _only_text(candidate)
         if text and voice.kind is Text:
             events.append(Delta(number, voice.index, "text", text))
             return
@@ -234,7 +299,16 @@ class ContentDecoder:
         return {**candidate, "content": {"parts": others}}
 
 
-def _plain(candidate: Json) -> str | None:
+def _counts(usage: Raw) -> Json | None:
+    """The usage that an event of text told."""
+    try:
+        found = decode(usage)
+    except BAD_JSON:
+        bad("bad_event", "the provider sent an event that is not JSON")
+    return found if type(found) is dict else None
+
+
+def _only_text(candidate: Json) -> str | None:
     """The text of a candidate that holds one and nothing else, which is what most events are."""
     if len(candidate) > 2 or (len(candidate) == 2 and "index" not in candidate):
         return None

@@ -10,6 +10,7 @@ from msgspec import Raw, Struct, ValidationError, json
 from parley.ir import Usage
 from parley.wire import Mark
 from parley.wire.gemini.answer import answer_of, blocked, candidates_of
+from parley.wire.gemini.counts import OTHERS, modal
 from parley.wire.gemini.errors import bad, refuse_error
 from parley.wire.gemini.names import BAD_JSON, decode
 
@@ -41,6 +42,9 @@ class _Counts(Struct, gc=False, rename="camel"):
     candidates_token_count: float | int | None = None
     thoughts_token_count: float | int | None = None
     cached_content_token_count: float | int | None = None
+    prompt_tokens_details: Raw = _ABSENT
+    candidates_tokens_details: Raw = _ABSENT
+    cache_tokens_details: Raw = _ABSENT
 
 
 class _Event(Struct, rename="camel"):
@@ -105,12 +109,16 @@ def _odd(data: bytes) -> Mark:
 def _counted(usage: _Counts) -> Usage:
     """The numbers alone, which is all that a meter needs."""
     thoughts, cached = usage.thoughts_token_count, usage.cached_content_token_count
+    details = (usage.prompt_tokens_details, usage.candidates_tokens_details, usage.cache_tokens_details)
+    # Nearly always there is text alone.
+    told = [decode(part) if OTHERS.search(part) else None for part in map(bytes, details)]
     return Usage(
         int((usage.prompt_token_count or 0) + (usage.tool_use_prompt_token_count or 0)),
         int((usage.candidates_token_count or 0) + (thoughts or 0)),
         None if cached is None else int(cached),
         None,
         None if thoughts is None else int(thoughts),
+        **(modal(*told) if any(told) else {}),
     )
 
 

@@ -18,6 +18,9 @@ from parley.wire.openai_error import BAD_JSON
 from parley.wire.status import LONGEST_MESSAGE, Headers
 
 NAME: Final = "image_worker"
+NODE: Final = "node_images"
+# A worker's members that no canonical field holds.
+BESIDE: Final = ("width", "height", "step", "wallet", "signature", "hash")
 _WHAT: Final = "a list of pictures"
 # Fields of a request that a worker has no member for, as callers know them.
 _LOST: Final = {
@@ -43,6 +46,8 @@ def encode_request(request: ImageRequest, options: Mapping[str, Any]) -> Encoded
         "prompt": request.prompt,
         "n": 1 if request.n is None else request.n,
     }
+    if request.wire == NODE:
+        return _as_asked(request, body)
     if request.size is not None and request.size != "auto":
         width, cross, height = request.size.lower().partition("x")
         if not (cross and _is_pixels(width) and _is_pixels(height)):
@@ -52,6 +57,18 @@ def encode_request(request: ImageRequest, options: Mapping[str, Any]) -> Encoded
         body["response_format"] = request.answer
     dropped = [name for field, name in _LOST.items() if getattr(request, field) is not None]
     return Encoded(body, (*dropped, *request.extra))
+
+
+def _as_asked(request: ImageRequest, body: dict[str, Any]) -> Encoded:
+    """For a caller whose dialect has the worker's own members: they go as they came."""
+    named = {"size": request.size, **{name: request.extra.get(name) for name in BESIDE}}
+    width, _, height = (request.size or "").partition("x")
+    if _is_pixels(width) and _is_pixels(height):
+        named = {**named, "width": named["width"] or int(width), "height": named["height"] or int(height)}
+    body |= {name: value for name, value in named.items() if value is not None}
+    if request.answer is not None:
+        body["response_format"] = request.answer
+    return Encoded(body, tuple(name for name in request.extra if name not in BESIDE))
 
 
 def _is_pixels(text: str) -> bool:

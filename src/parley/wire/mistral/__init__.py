@@ -39,6 +39,9 @@ CHAT = Wire(
     glance=stream.glance,
     check_answer=_chat_usage,
     known=frozenset(),
+    several=("n",),
+    repeats=True,
+    idle=("p",),
 )
 EMBED = Wire(
     name=embed.NAME,

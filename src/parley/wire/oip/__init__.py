@@ -54,6 +54,7 @@ def generate_fitted(options: Any) -> Wire:
         encode_request=partial(generate.encode_request, found),
         decode_response=decode if found.body == "infer" else generate.decode_response,
         stream_decoder=partial(TextDecoder, found),
+        repeats=found.body != "infer" and not found.cumulative,
     )
 
 
@@ -104,6 +105,9 @@ GENERATE = Wire(
     encode_request=partial(generate.encode_request, GenerateOptions()),
     decode_response=generate.decode_response,
     stream_decoder=partial(TextDecoder, GenerateOptions()),
+    repeats=True,
+    # What is told of the token that the text is made of.
+    idle=("id", "text", "logprob"),
     options=GenerateOptions.__struct_fields__,
     fitted=generate_fitted,
 )

@@ -4,7 +4,9 @@ The end is the finish reason of the last event. A server that tells no details a
 by ending the connection; one that tells them and then nothing more has broken off.
 """
 
-from typing import Final
+from typing import Any, Final
+
+from msgspec import Struct, json
 
 from parley.framing import Frame
 from parley.ir import BlockStart, BlockStop, Delta, End, Event, Finish, Start, Stop, Text
@@ -13,9 +15,27 @@ from parley.wire.frames import FrameDecoder, early, members
 from parley.wire.oip.generate import NAME, stop_of, text_of
 from parley.wire.oip.options import GenerateOptions
 from parley.wire.oip.tensors import name_of, texts_of
-from parley.wire.openai_error import bad_event
+from parley.wire.openai_error import BAD_JSON, bad_event
 
 _DONE: Final = b"[DONE]"
+
+
+class _Token(Struct, gc=False):
+    special: bool | None = None
+
+
+class _Details(Struct):
+    token: _Token | None = None
+    finish_reason: Any = None
+
+
+class _Plain(Struct):
+    text_output: str
+    details: _Details | None = None
+    error: Any = None
+
+
+_plain: Final = json.Decoder(_Plain).decode
 
 
 class TextDecoder(FrameDecoder):
@@ -26,11 +46,16 @@ class TextDecoder(FrameDecoder):
         self._options = options
         self._begun = self._detailed = False
         self._told = ""
+        self._plain = options.body != "infer" and not options.cumulative
 
     def frame(self, frame: Frame, events: list[Event]) -> None:
         """One piece of text, the last one perhaps with the reason of the end."""
         if frame.data.strip() == _DONE:
             self.ending(events)
+            return
+        plain = _plain_of(frame.data) if self._plain and self._begun else None
+        if plain is not None:
+            self._say(plain, events)
             return
         data = members(frame.data)
         refuse_told(NAME, data)
@@ -50,6 +75,13 @@ class TextDecoder(FrameDecoder):
         if not self._begun or self._detailed:
             raise early()
         self._end("end", None, events)
+
+    def _say(self, plain: _Plain, events: list[Event]) -> None:
+        """A piece of text and no more; a special token is none."""
+        details = plain.details
+        self._detailed = self._detailed or details is not None
+        if plain.text_output and not (details and details.token and details.token.special):
+            events.append(Delta(0, 0, "text", plain.text_output))
 
     def _text(self, data: dict[str, object]) -> str:
         if self._options.body == "infer":
@@ -75,3 +107,15 @@ class TextDecoder(FrameDecoder):
     def _end(self, stop: Stop, native: str | None, events: list[Event]) -> None:
         events += (BlockStop(0, 0), Finish(0, stop, native=native), End())
         self.done = True
+
+
+def _plain_of(data: bytes) -> _Plain | None:
+    """An event that tells a text and nothing of an end, as most do."""
+    try:
+        if not data.isascii():
+            data.decode()  # members that are skipped are not checked by the decoder
+        found = _plain(data)
+    except BAD_JSON:
+        return None
+    ends = found.details is not None and found.details.finish_reason is not None
+    return None if ends or found.error else found

@@ -25,6 +25,7 @@ from parley.wire.ollama.chunks import ChatLines, GenerateLines
 from parley.wire.ollama.errors import NAME, decode_error, encode_error
 from parley.wire.ollama.glance import check_chat, check_generate, check_vectors, glance
 from parley.wire.ollama.options import GENERATE as GENERATE_NAME
+from parley.wire.ollama.paths import generate_places, places
 from parley.wire.ollama.prompt import encode_generate as encode_generate_request
 from parley.wire.ollama.prompt import encode_request
 from parley.wire.ollama.stream import MAX_LINE, LinesDecoder
@@ -70,6 +71,10 @@ CHAT = Wire(
     stream_default=True,
     max_event=MAX_LINE,
     unasked=loading.chat,
+    places=places,
+    repeats=True,
+    idle=("created_at",),
+    forgets=True,
 )
 GENERATE = Wire(
     name=GENERATE_NAME,
@@ -92,6 +97,10 @@ GENERATE = Wire(
     stream_default=True,
     max_event=MAX_LINE,
     unasked=loading.generate,
+    places=generate_places,
+    repeats=True,
+    idle=("created_at",),
+    forgets=True,
 )
 EMBED = Wire(
     name=vectors.EMBED,

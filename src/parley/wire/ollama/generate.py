@@ -11,7 +11,8 @@ from parley.wire.fields import Scalar, check, optional
 from parley.wire.ollama.options import GENERATE, SHARED, shared_fields
 from parley.wire.ollama.turns import spoken
 
-_OWN: Final = {
+# What no chat has.
+OWN: Final = {
     "suffix": Scalar((str,)),
     "template": Scalar((str,)),
     "context": Scalar((list,)),
@@ -20,7 +21,7 @@ _OWN: Final = {
     "height": Scalar((int,)),
     "steps": Scalar((int,)),
 }
-KNOWN: Final = SHARED | {"prompt", "system", "images", *_OWN}
+KNOWN: Final = SHARED | {"prompt", "system", "images", *OWN}
 
 
 def decode_request(body: dict[str, Any]) -> ChatRequest:
@@ -38,7 +39,7 @@ def decode_request(body: dict[str, Any]) -> ChatRequest:
 def _own(rest: Extra, aside: Extra) -> list[Block]:
     """What no chat has; a value that asks for nothing is no loss anywhere."""
     found: list[Block] = []
-    for name, scalar in _OWN.items():
+    for name, scalar in OWN.items():
         value = rest.pop(name, None)
         if value is None:
             continue

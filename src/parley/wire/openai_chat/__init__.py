@@ -5,6 +5,8 @@ body      requests written for a provider
 answer    whole answers, both ways
 stream    streams read from a provider
 chunks    streams written for a caller
+paths     where a turn has its blocks
+sealed    what only other providers know in requests that pass as they came
 glance    the verbatim path's look into answers
 error     errors, as every OpenAI endpoint shapes them
 """
@@ -15,7 +17,9 @@ from parley.wire.openai_chat.body import encode_request
 from parley.wire.openai_chat.chunks import DONE, ChatStreamEncoder
 from parley.wire.openai_chat.error import WIRE_NAME, decode_error, encode_error
 from parley.wire.openai_chat.glance import check_answer, glance
+from parley.wire.openai_chat.paths import places
 from parley.wire.openai_chat.request import KNOWN, SCALARS, decode_request
+from parley.wire.openai_chat.sealed import cleared
 from parley.wire.openai_chat.stream import ChatStreamDecoder
 
 WIRE = Wire(
@@ -33,5 +37,11 @@ WIRE = Wire(
     terminator=DONE,
     rename={name: name for name in sorted(SCALARS)},
     known=KNOWN,
+    several=("n",),
+    repeats=True,
+    idle=("obfuscation",),
+    forgets=True,
     demands=Demand("messages", b"[", "a list"),
+    cleared=cleared,
+    places=places,
 )

@@ -56,7 +56,7 @@ def decode_response(body: bytes) -> ChatResponse:
     return ChatResponse(
         wire=WIRE_NAME,
         choices=tuple(_choice(place, choice, ids) for place, choice in enumerate(choices)),
-        usage=read_usage(usage) if isinstance(usage, dict) else None,
+        usage=read_usage(usage, data.get("service_tier")) if isinstance(usage, dict) else None,
         **identity(data),
         extra=data,
     )

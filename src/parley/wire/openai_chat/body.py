@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, TypeGuard
 
 from msgspec import DecodeError, convert
+from msgspec.structs import replace
 
 from parley.failure import invalid
 from parley.ir import (
@@ -32,6 +33,7 @@ from parley.wire import Encoded
 from parley.wire.effort import effort_of
 from parley.wire.fields import thought_at
 from parley.wire.openai_chat.error import WIRE_NAME
+from parley.wire.signature import CALLS, RETURNS, SIGNED, call_signature, extra_content, opened
 
 _SCALARS = (
     "temperature",
@@ -48,14 +50,18 @@ _SCALARS = (
 )
 _FORMATS = {"audio/mpeg": "mp3", "audio/x-wav": "wav", "audio/wave": "wav"}
 _NAMELESS = "document.pdf"
+# Members of other wires that are labels.
+_LABELS = frozenset({"metadata", "promptCacheRetention"})
 _FRAME = frozenset({"type", "media_type", "data", "content"})
 _WORDS = frozenset({"type", "text"})
 
 
 def encode_request(request: ChatRequest, options: Mapping[str, Any]) -> Encoded:
     """The body for a provider. Options: ``reasoning_field`` (the name of an assistant's reasoning text, None = not
-    sent), ``stream_usage`` (False: do not ask), ``top_k``, ``reasoning_effort`` (whether the provider takes them)."""
-    letter = _Letter(request.wire, options.get("reasoning_field", "reasoning_content"))
+    sent), ``stream_usage`` (False: do not ask), ``top_k``, ``reasoning_effort`` (whether the provider takes them),
+    ``returns`` (what it wants back of its answers with calls: "reasoning", or "calls" for signatures of calls)."""
+    signs = options.get(RETURNS) == CALLS
+    letter = _Letter(request.wire, options.get("reasoning_field", "reasoning_content"), signs=signs)
     body: dict[str, Any] = {"model": request.model, "messages": letter.messages(request.messages, request.ahead)}
     for name in _SCALARS:
         value = getattr(request, name)
@@ -65,11 +71,20 @@ def encode_request(request: ChatRequest, options: Mapping[str, Any]) -> Encoded:
         letter.tools(body, request.tools)
     _composed(body, request)
     letter.optional(body, request, options)
+    if request.labels:
+        body["metadata"] = dict(request.labels)
     if request.extra:
-        letter.carry(body, request.extra, "")
+        letter.carry(body, _unlabelled(request), "")
     if request.stream:
         _ask_stream(body, options)
     return Encoded(body, tuple(letter.dropped))
+
+
+def _unlabelled(request: ChatRequest) -> Extra:
+    """What the caller's wire left over, without what went as labels."""
+    if not request.labels:
+        return request.extra
+    return {name: value for name, value in request.extra.items() if name not in _LABELS}
 
 
 def _composed(body: dict[str, Any], request: ChatRequest) -> None:
@@ -110,10 +125,12 @@ def _format(output: OutputFormat) -> dict[str, Any]:
 class _Letter:
     """One request under way: what may go to this wire, and the list of what may not."""
 
-    __slots__ = ("dropped", "reasoning_field", "same", "shown", "wire")
+    __slots__ = ("dropped", "reasoning_field", "same", "shown", "signs", "wire")
 
-    def __init__(self, wire: str, reasoning_field: str | None) -> None:
+    def __init__(self, wire: str, reasoning_field: str | None, *, signs: bool = False) -> None:
         self.wire = wire
+        # Whether the provider signs calls; what other wires' callers bring back of that goes to it.
+        self.signs = signs and wire != WIRE_NAME
         self.same = wire == WIRE_NAME
         self.reasoning_field = reasoning_field
         self.dropped: list[str] = []
@@ -187,7 +204,7 @@ class _Letter:
             if len(content) == 1 and type(content[0]) is Text and not content[0].extra:
                 turn: dict[str, Any] = {"role": message.role, "content": content[0].text}
             elif message.role == "assistant":
-                turn = self.assistant(content, path)
+                turn = self.assistant(_signed(content) if self.signs else content, path)
             else:
                 turn = self.turn(message, made, path)
             if message.name is not None:
@@ -283,8 +300,12 @@ class _Letter:
             return call.value
         arguments = call.arguments or ("" if self.same else "{}")
         made = {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
-        if call.extra:
-            self.carry(made, call.extra, path)
+        extra = call.extra
+        if self.signs and (signature := call_signature(extra)) is not None:
+            made["extra_content"] = extra_content(signature)
+            extra = {name: value for name, value in extra.items() if name not in (SIGNED, "extra_content")}
+        if extra:
+            self.carry(made, extra, path)
         return made
 
     def part(self, block: Block, path: str) -> dict[str, Any]:
@@ -315,6 +336,19 @@ class _Letter:
         if media.extra:
             self.carry(made, media.extra if words is None else _unframed(media.extra), path)
         return made
+
+
+def _signed(content: tuple[Block, ...]) -> tuple[Block, ...]:
+    """The content with signatures on the calls that they are of, where the caller has them as thoughts before those."""
+    made: list[Block] = []
+    for block in content:
+        last = made[-1] if made else None
+        signature = opened(last.signature) if isinstance(last, Thinking) and not last.text else None
+        if signature is not None and isinstance(block, ToolCall):
+            made[-1] = replace(block, extra={**block.extra, SIGNED: signature})
+        else:
+            made.append(block)
+    return tuple(made)
 
 
 def _joined(parts: list[dict[str, Any]]) -> str | list[dict[str, Any]]:

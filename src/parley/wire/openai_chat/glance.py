@@ -40,6 +40,7 @@ class _Chunk(Struct):
     choices: list[_Choice] | None = None
     usage: Counts | None = None
     error: Any = None
+    service_tier: Any = None
 
 
 class _Bare(Struct, gc=False):
@@ -49,6 +50,7 @@ class _Bare(Struct, gc=False):
 
 class _Answer(_Bare, gc=False):
     usage: Counts | None = None
+    service_tier: Any = None
 
 
 _chunk: Final = json.Decoder(_Chunk).decode
@@ -77,7 +79,7 @@ def glance(event: str, data: bytes) -> Mark:
         finished = finished or bool(choice.finish_reason)
     used = chunk.usage
     if finished or used is not None:
-        usage = None if used is None else counted(used)
+        usage = None if used is None else counted(used, chunk.service_tier)
         return Mark(content=content, finished=finished, usage=usage)
     return _CONTENT if content else _NOTHING
 
@@ -119,7 +121,7 @@ def check_answer(body: bytes) -> Usage | None:
     if answer.error or not bytes(answer.choices).startswith(b"["):
         _shaped(answer, body)
     usage = answer.usage
-    return None if usage is None else counted(usage)
+    return None if usage is None else counted(usage, answer.service_tier)
 
 
 def _shaped(answer: _Bare, body: bytes) -> None:

@@ -341,7 +341,7 @@ class ChatStreamDecoder:
     def _chunk(self, chunk: dict[str, Any], events: list[Event]) -> None:
         usage = chunk.pop("usage", None)
         if isinstance(usage, dict):
-            self._usage = read_usage(usage)
+            self._usage = read_usage(usage, chunk.get("service_tier"))
         choices = chunk.pop("choices", None)
         if choices and not isinstance(choices, list):
             raise bad_event()

@@ -14,6 +14,7 @@ from parley.wire.openai_completions.glance import check_answer, glance
 from parley.wire.openai_completions.request import KNOWN, NAMED, WIRE_NAME, decode_request
 from parley.wire.openai_completions.stream import DONE, CompletionStreamDecoder, CompletionStreamEncoder
 from parley.wire.openai_error import decode_error, encode_error
+from parley.wire.paths import prompt_places
 
 WIRE = Wire(
     name=WIRE_NAME,
@@ -29,5 +30,7 @@ WIRE = Wire(
     terminator=DONE,
     rename={**{name: name for name in sorted(NAMED)}, "max_completion_tokens": "max_tokens"},
     known=KNOWN,
+    places=prompt_places,
+    several=("n",),
     demands=Demand("prompt", b'"[n', "a string, an array or null"),
 )

@@ -1,16 +1,22 @@
 """Whole answers as they pass: their shape, an error object among them, and their usage.
 
 Usage has many spellings: prompt_tokens or input_tokens, completion_tokens or output_tokens, and where there is only
-a total the rest of it was read. What is told in seconds of sound (transcriptions) is no count of tokens.
+a total the rest of it was read. Transcriptions may tell seconds of sound in place of tokens.
 """
 
 from typing import Final
 
-from msgspec import Struct, json
+from msgspec import Raw, Struct, json
+from msgspec.structs import replace
 
 from parley.ir import Usage
 from parley.wire.openai_error import BAD_JSON, bad_response
 from parley.wire.openai_shape import Members, members_of, refuse_error, require_list
+
+
+class _Parts(Struct, gc=False):
+    audio_tokens: float | int | None = None
+    image_tokens: float | int | None = None
 
 
 class Counts(Struct, gc=False):
@@ -21,6 +27,10 @@ class Counts(Struct, gc=False):
     input_tokens: float | int | None = None
     output_tokens: float | int | None = None
     total_tokens: float | int | None = None
+    input_tokens_details: "_Parts | None" = None
+    input_token_details: "_Parts | None" = None
+    output_tokens_details: "_Parts | None" = None
+    seconds: float | int | None = None
 
 
 class _Billed(Struct, gc=False):
@@ -30,18 +40,31 @@ class _Billed(Struct, gc=False):
 _counts: Final = json.Decoder(Counts | None).decode
 _billed: Final = json.Decoder(_Billed | None).decode
 _members: Final = json.Decoder(Members).decode
+_list: Final = json.Decoder(list[Raw]).decode
 
 
 def counted(found: Counts) -> Usage | None:
-    """The usage, None where there is no number of tokens in it."""
+    """The usage, None where there is no number in it."""
     read = found.prompt_tokens if found.prompt_tokens is not None else found.input_tokens
     made = found.completion_tokens if found.completion_tokens is not None else found.output_tokens
     if read is None and made is None and found.total_tokens is None:
-        return None
+        return None if found.seconds is None else Usage(seconds=float(found.seconds))
     made = made or 0
     if read is None:
         read = max(0, (found.total_tokens or made) - made)
-    return Usage(int(read), int(made))
+    asked = found.input_tokens_details or found.input_token_details or _Parts()
+    gave = found.output_tokens_details or _Parts()
+    return Usage(
+        int(read),
+        int(made),
+        audio_input=_whole_number(asked.audio_tokens),
+        image_input=_whole_number(asked.image_tokens),
+        image_output=_whole_number(gave.image_tokens),
+    )
+
+
+def _whole_number(count: float | int | None) -> int | None:
+    return None if count is None else int(count)
 
 
 def check_embeddings(body: bytes) -> Usage | None:
@@ -52,8 +75,13 @@ def check_embeddings(body: bytes) -> Usage | None:
 
 
 def check_images(body: bytes) -> Usage | None:
-    """Raises unless it holds a list ``data``."""
-    return check_embeddings(body)
+    """Raises unless it holds a list ``data``, whose pictures are counted too."""
+    found = members_of(body)
+    require_list(found, "data")
+    usage, images = usage_of(found), len(_list(found["data"]))
+    if usage is None:
+        return Usage(images=images, estimated=True) if images else None
+    return replace(usage, images=images)
 
 
 def check_moderations(body: bytes) -> Usage | None:

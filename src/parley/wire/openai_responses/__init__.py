@@ -24,6 +24,7 @@ from parley.wire.openai_responses.answer import decode_response
 from parley.wire.openai_responses.decoder import ResponseDecoder
 from parley.wire.openai_responses.encoder import ResponseEncoder, encode_response
 from parley.wire.openai_responses.glance import check_answer, glance
+from parley.wire.openai_responses.paths import places
 from parley.wire.openai_responses.prompt import encode_request
 from parley.wire.openai_responses.request import KNOWN, SCALARS, count_tokens, decode_request
 from parley.wire.openai_responses.sealed import NAME, cleared
@@ -56,6 +57,7 @@ WIRE = Wire(
     },
     count=count_tokens,
     cleared=cleared,
+    places=places,
     # The last event repeats the whole answer.
     max_event=32 * 1024 * 1024,
 )

@@ -33,7 +33,7 @@ def decode_response(body: bytes) -> ChatResponse:
     return ChatResponse(
         wire=NAME,
         choices=(Choice(0, blocks_of(output), stop, None, native, logprobs_of(output)),),
-        usage=read_usage(response.get("usage")),
+        usage=read_usage(response.get("usage"), response.get("service_tier")),
         **identity(response),
         extra=response,
     )

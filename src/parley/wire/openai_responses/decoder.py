@@ -111,7 +111,7 @@ class ResponseDecoder:
         stop, native = stop_of({**response, "output": said}, cut=not whole)
         self._done = True
         events.append(Finish(0, stop, None, native))
-        events.append(End(read_usage(response.get("usage")), response))
+        events.append(End(read_usage(response.get("usage"), response.get("service_tier")), response))
 
     def _reconcile(self, place: int, item: Any, events: list[Event]) -> None:
         growing = self._find({"output_index": place}, item) or self._open(item, place, events)

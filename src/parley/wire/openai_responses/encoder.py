@@ -42,7 +42,7 @@ from parley.wire.openai_responses.drafts import (
     sealed_id,
 )
 from parley.wire.openai_responses.mirror import opened
-from parley.wire.openai_responses.sealed import NAME
+from parley.wire.openai_responses.sealed import NAME, OURS
 from parley.wire.openai_responses.usage import incomplete_reason, usage_object
 from parley.wire.signature import apart
 
@@ -213,7 +213,7 @@ class ResponseEncoder:
         kept = self._kept.pop(0) if self._kept else None
         if kept is not None:
             return KeptThought(self._pen, place, str(kept.get("id", "")), kept)
-        return ThoughtDraft(self._pen, place, sealed_id(block) or self._item_id(block, "rs"), block)
+        return ThoughtDraft(self._pen, place, sealed_id(block) or self._item_id(block, OURS), block)
 
     def _frame(self, block: Text | Refusal | Thinking | ToolCall) -> Json:
         """The item that the block came in, on its own wire."""

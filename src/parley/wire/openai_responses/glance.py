@@ -36,6 +36,7 @@ class _Event(Struct, gc=False):
 
 class _Whole(Struct, gc=False):
     usage: Counts | None = None
+    service_tier: str | None = None
 
 
 class _Terminal(Struct, gc=False):
@@ -48,6 +49,7 @@ class _Answer(Struct, gc=False):
     output: Raw = _ABSENT
     error: Raw = _ABSENT
     usage: Counts | None = None
+    service_tier: str | None = None
 
 
 _event: Final = json.Decoder(_Event).decode
@@ -92,7 +94,7 @@ def _used(data: bytes) -> Usage | None:
         found = _terminal(data).response
     except BAD_JSON:
         return None
-    return None if found is None or found.usage is None else counted(found.usage)
+    return None if found is None or found.usage is None else counted(found.usage, found.service_tier)
 
 
 def _odd(event: str, data: bytes) -> Mark:
@@ -134,7 +136,7 @@ def check_answer(body: bytes) -> Usage | None:
     shaped = answer.object == "response" and bytes(answer.output).startswith(b"[")
     if answer.status in ("failed", "cancelled") or not shaped:
         _check_plain(body)
-    return None if answer.usage is None else counted(answer.usage)
+    return None if answer.usage is None else counted(answer.usage, answer.service_tier)
 
 
 def _check_plain(body: bytes) -> None:

@@ -23,7 +23,7 @@ _ROLES: dict[str, Role] = {
     "developer": "developer",
 }
 # Items in which the provider tells of its own doings; other items of unknown type are the caller's.
-_DOINGS = frozenset(
+DOINGS = frozenset(
     {
         "file_search_call",
         "web_search_call",
@@ -86,7 +86,7 @@ def _item(given: dict[str, Any]) -> Turn:
     read = _READERS.get(kind)
     if read is not None:
         return read(value)
-    return Turn("assistant" if kind in _DOINGS else "user", (Opaque(NAME, given),))
+    return Turn("assistant" if kind in DOINGS else "user", (Opaque(NAME, given),))
 
 
 def _message(value: dict[str, Any]) -> Turn:

@@ -19,6 +19,8 @@ _OWN = f"{NAME}:"
 _SIGNED = "parley:signature:"
 _REDACTED = "parley:redacted:"
 _FOREIGN: Final = (_SIGNED, _REDACTED)
+# How ids begin of reasoning items that this gateway made of another wire's thoughts.
+OURS: Final = "rs_parley"
 
 
 def foreign_thinking(text: str, encrypted: str) -> Thinking | None:
@@ -65,9 +67,17 @@ def _texts(parts: Any) -> list[str]:
 
 
 def cleared(body: bytes, members: dict[str, Raw], options: Mapping[str, Any]) -> Cleared | None:
-    """``input`` without the reasoning that other wires' providers sealed; see ``Wire.cleared``."""
-    return without(members, "input", "", _is_foreign) if b'"parley:' in body else None
+    """``input`` without the reasoning that other wires' providers sealed, and, for a provider that knows its own items
+    only, without that which they did not seal; see ``Wire.cleared``."""
+    strict = options.get("reasoning_field", "") is None
+    if b'"parley:' in body or (strict and b'"rs_parley_' in body):
+        return without(members, "input", "", _is_made if strict else _is_foreign)
+    return None
 
 
 def _is_foreign(item: Mapping[str, Any]) -> bool:
     return item.get("type") == "reasoning" and str(item.get("encrypted_content")).startswith(_FOREIGN)
+
+
+def _is_made(item: Mapping[str, Any]) -> bool:
+    return _is_foreign(item) or (item.get("type") == "reasoning" and str(item.get("id")).startswith(OURS))

@@ -5,6 +5,7 @@ from typing import Any
 from msgspec import Struct
 
 from parley.ir import Stop, Usage
+from parley.wire.grade import grade_of
 
 
 class _Input(Struct, gc=False):
@@ -25,8 +26,8 @@ class Counts(Struct, gc=False):
     output_tokens_details: _Output | None = None
 
 
-def counted(usage: Counts) -> Usage:
-    """The numbers alone, which is all that a meter needs."""
+def counted(usage: Counts, tier: Any = None) -> Usage:
+    """The numbers alone, which is all that a meter needs; ``tier`` is the grade of service that the answer tells."""
     cached = written = reasoning = None
     asked, made = usage.input_tokens_details, usage.output_tokens_details
     if asked is not None:
@@ -39,6 +40,7 @@ def counted(usage: Counts) -> Usage:
         _whole(cached),
         _whole(written),
         _whole(reasoning),
+        tier=grade_of(tier),
     )
 
 
@@ -47,8 +49,8 @@ def _whole(count: float | int | None) -> int | None:
     return count if count is None or isinstance(count, int) else int(count)
 
 
-def read_usage(value: Any) -> Usage | None:
-    """Usage of an answer, None where it tells none."""
+def read_usage(value: Any, tier: Any = None) -> Usage | None:
+    """Usage of an answer, None where it tells none; ``tier`` as for ``counted``."""
     if type(value) is not dict:
         return None
     return Usage(
@@ -57,6 +59,7 @@ def read_usage(value: Any) -> Usage | None:
         _count(value.get("input_tokens_details"), "cached_tokens"),
         _count(value.get("input_tokens_details"), "cache_write_tokens"),
         _count(value.get("output_tokens_details"), "reasoning_tokens"),
+        tier=grade_of(tier),
     )
 
 

@@ -54,6 +54,8 @@ WIRE = Wire(
     encode_request=partial(encode_request, Template()),
     decode_response=partial(decode_response, NAME),
     stream_decoder=TokenDecoder,
+    repeats=True,
+    idle=("index", "id", "logprob"),
     options=("template",),
     fitted=fitted,
 )
@@ -68,6 +70,8 @@ HF_TEXT = Wire(
     encode_request=partial(encode_task, Template()),
     decode_response=partial(decode_response, TASK),
     stream_decoder=TokenDecoder,
+    repeats=True,
+    idle=("index", "id", "logprob"),
     options=("template",),
     fitted=task_fitted,
 )

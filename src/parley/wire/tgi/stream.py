@@ -4,14 +4,32 @@ The last event tells the whole text once more, which is not added; special token
 be an error object. Source: provider contract 5.3.
 """
 
-from typing import Any
+from typing import Any, Final
+
+from msgspec import Struct, json
 
 from parley.framing import Frame
 from parley.ir import BlockStart, BlockStop, Delta, End, Event, Finish, Start, Text
 from parley.wire.flat_error import refuse_told
 from parley.wire.frames import FrameDecoder, early, members
-from parley.wire.openai_error import bad_event
+from parley.wire.openai_error import BAD_JSON, bad_event
 from parley.wire.tgi.answer import is_said, logprob_of, stop_of, usage_of
+
+
+class _Token(Struct):
+    text: str
+    special: Any = None
+
+
+class _Plain(Struct):
+    token: _Token
+    top_tokens: Any = None
+    generated_text: Any = None
+    details: Any = None
+    error: Any = None
+
+
+_plain: Final = json.Decoder(_Plain).decode
 
 
 class TokenDecoder(FrameDecoder):
@@ -24,6 +42,12 @@ class TokenDecoder(FrameDecoder):
 
     def frame(self, frame: Frame, events: list[Event]) -> None:
         """One token, the last one with the end of the answer."""
+        token = _token_of(frame.data) if self._begun else None
+        if token is not None:
+            if token.text and token.special is not True:
+                self._spoke = True
+                events.append(Delta(0, 0, "text", token.text))
+            return
         data = members(frame.data)
         refuse_told("tgi", data)
         if not ("token" in data or isinstance(data.get("generated_text"), str)):
@@ -54,3 +78,16 @@ class TokenDecoder(FrameDecoder):
         stop, native = stop_of(details)
         events += (BlockStop(0, 0), Finish(0, stop, native=native), End(usage_of(details)))
         self.done = True
+
+
+def _token_of(data: bytes) -> _Token | None:
+    """The token of an event that tells of nothing else, as most do."""
+    try:
+        if not data.isascii():
+            data.decode()  # members that are skipped are not checked by the decoder
+        found = _plain(data)
+    except BAD_JSON:
+        return None
+    if found.top_tokens or found.error or found.generated_text is not None or found.details is not None:
+        return None
+    return found.token

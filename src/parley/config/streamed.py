@@ -1,0 +1,118 @@
+"""Streams and connections of brokers as configured. What their URLs mean: parley.streams.address."""
+
+import re
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import Any, Final
+
+from parley.config.amounts import duration
+from parley.config.document import Path
+from parley.config.parts import StreamEntry
+from parley.config.problem import Problem, suggest
+from parley.config.report import Report
+from parley.streams.address import CONNECTION, KINDS, Address, Role, UnfitAddressError, address_of, label_of
+from parley.streams.setup import Stream
+
+# As they are where the file names none.
+_USUAL: Final = Stream(name="", requests="", responses="")
+_TIMES: Final = ("timeout", "window", "error_max_backoff")
+_LEAST: Final = {"max_handlers": 1, "attempts": 1, "redeliveries": 0, "deliveries": 1}
+_ONCE: Final = "a plain subject of NATS delivers at most once: what is lost on the way, or with this process, is lost"
+_ONCE_HINT: Final = "add ?jetstream=STREAM where nothing may be lost"
+_NAMED: Final = re.compile(rf"[?&]{CONNECTION}=([^&]*)")
+
+
+def streams_of(
+    entries: list[StreamEntry], connections: Mapping[str, str], env: Mapping[str, str], report: Report
+) -> tuple[tuple[Stream, ...], tuple[Problem, ...]]:
+    """All of them, and what should be known of them although nothing is wrong."""
+    streams: list[Stream] = []
+    notes: list[Problem] = []
+    for name, address in connections.items():
+        if not address.strip():
+            report.add(("connections", name), "expected the address of a broker", "such as nats://127.0.0.1:4222")
+    for index, entry in enumerate(entries):
+        path: Path = ("streams", index)
+        requests = _address(entry.requests, "requests", (*path, "requests"), (connections, env, report))
+        _address(entry.responses, "responses", (*path, "responses"), (connections, env, report))
+        if entry.dead_letter:
+            _address(entry.dead_letter, "dead_letter", (*path, "dead_letter"), (connections, env, report))
+        streams.append(_stream(entry, path, report))
+        if requests is not None and requests.once:
+            notes.append(report.document.problem((*path, "requests"), _ONCE, _ONCE_HINT))
+    _unique(streams, report)
+    return tuple(streams), tuple(notes)
+
+
+def _address(
+    url: str, role: Role, path: Path, around: tuple[Mapping[str, str], Mapping[str, str], Report]
+) -> Address | None:
+    connections, env, report = around
+    try:
+        found = address_of(url, role, connections, env)
+    except UnfitAddressError as error:
+        report.add(path, str(error), _hint(url, connections, error.hint))
+        return None
+    kind = KINDS[found.scheme]
+    if kind.needs and not _installed(kind.needs):
+        message = f"{kind.title} needs packages that are not installed"
+        report.add(path, message, f"pip install 'parley[{kind.extra}]'")
+    return found
+
+
+def _hint(url: str, connections: Mapping[str, str], usual: str) -> str:
+    """A name that was meant."""
+    scheme, sign, _ = url.partition("://")
+    if sign and scheme not in KINDS:
+        return suggest(scheme, list(KINDS), usual)
+    named = _NAMED.search(url)
+    return suggest(named[1], list(connections), usual) if named and named[1] not in connections else usual
+
+
+def _installed(module: str) -> bool:
+    """Nothing of it is imported but the packages it lies in, where those hold no code of their own."""
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _stream(entry: StreamEntry, path: Path, report: Report) -> Stream:
+    made: dict[str, Any] = {}
+    for name in _TIMES:
+        try:
+            made[name] = duration(getattr(entry, name))
+        except ValueError as error:
+            report.add((*path, name), str(error))
+    for name, least in _LEAST.items():
+        made[name] = value = getattr(entry, name)
+        if value < least:
+            report.add((*path, name), f"must be at least {least}")
+            made[name] = getattr(_USUAL, name)
+    return Stream(
+        name=entry.name or label_of(entry.requests),
+        requests=entry.requests,
+        responses=entry.responses,
+        dead_letter=entry.dead_letter or "",
+        key=entry.key or "",
+        identity=_member(entry.identity, (*path, "identity"), report),
+        order=_member(entry.order, (*path, "order"), report),
+        stream=entry.stream,
+        older=entry.kubeai,
+        **made,
+    )
+
+
+def _member(given: str | None, path: Path, report: Report) -> str:
+    """The name of a member of the metadata, which may be written with ``metadata.`` before it."""
+    name = (given or "").removeprefix("metadata.")
+    if given and not name:
+        report.add(path, "expected the name of a metadata member", "such as metadata.id")
+    return name
+
+
+def _unique(streams: list[Stream], report: Report) -> None:
+    """Names tell streams apart in logs and metrics."""
+    for index, stream in enumerate(streams):
+        if stream.name in [one.name for one in streams[:index]]:
+            report.add(("streams", index), f'two streams are named "{stream.name}"', "give one of them another name:")

@@ -1,0 +1,40 @@
+"""The port behind which other nodes are. A network of one has none."""
+
+from typing import Any, Protocol
+from urllib.parse import quote, unquote
+
+from parley.ports import Call, Flight, Sink
+
+SCHEME = "node://"
+
+
+class Network(Protocol):
+    """Carries calls to other nodes. Destinations are made by ``place``."""
+
+    def send(self, call: Call, sink: Sink) -> Flight:
+        """Start a call; as every Upstream, failures arrive at the sink, and never before this returns."""
+
+    def close(self) -> None:
+        """Leave, and refuse new calls."""
+
+    async def close_down(self) -> None:
+        """The same, and say good-bye."""
+
+    def problems(self) -> list[dict[str, Any]]:
+        """What /readyz tells: nothing, or that the network is away."""
+
+
+def place(node: str, operation: str, project: str, model: str, cid: str = "") -> str:
+    """The endpoint of a model at a node."""
+    return f"{SCHEME}{_quoted(node)}/{operation}/{_quoted(project)}/{_quoted(model)}/{_quoted(cid)}"
+
+
+def placed(origin: str, path: bytes) -> tuple[str, str, str, str, str]:
+    """Node, operation, project, model and cid of a destination. Raises ValueError."""
+    _, operation, project, model, cid = path.decode().split("/")
+    node = unquote(origin.removeprefix(SCHEME))
+    return node, operation, unquote(project), unquote(model), unquote(cid)
+
+
+def _quoted(text: str) -> str:
+    return quote(text, safe="")

@@ -1,0 +1,67 @@
+"""What clients of Dapr's runtime ask beside conversations: whether it is there, and what is loaded.
+
+Source: conversation contract sections 0, 1.6 and 2.1.
+"""
+
+import re
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from parley import __version__
+from parley.serve.house import House
+
+# Clients wait for these before their first call, without a key.
+HEALTH = ("/v1.0/healthz", "/v1.0/healthz/outbound")
+BELOW = ("/v1.0/", "/v1.0-alpha1/", "/v1.0-alpha2/")
+APP = "parley"
+_SLASHES = re.compile("//+")
+_JSON = "application/json"
+_UNREACHABLE = "failed getting app id either from the URL path or the header dapr-app-id"
+
+
+def routes(house: House) -> list[Route]:
+    """Routes of the runtime."""
+    told = _Runtime(house)
+    return [
+        *(Route(path, told.health, methods=["GET"]) for path in HEALTH),
+        Route("/v1.0/metadata", told.metadata, methods=["GET"]),
+    ]
+
+
+def unknown(path: str) -> Response | None:
+    """The runtime takes every other path below its own for the name of an app; None for paths that are not its own."""
+    if not _SLASHES.sub("/", path).startswith(BELOW):
+        return None
+    return _error(404, "ERR_DIRECT_INVOKE", _UNREACHABLE)
+
+
+class _Runtime:
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    async def health(self, request: Request) -> Response:
+        """204 with nothing in it when ready."""
+        asked = request.query_params.get("appid")
+        if asked is not None and asked != APP:
+            return _error(500, "ERR_HEALTH_APPID_NOT_MATCH", "dapr app-id does not match")
+        if not self._house.draining:
+            return Response(status_code=204)
+        if request.scope["path"].endswith("/outbound"):
+            return _error(500, "ERR_OUTBOUND_HEALTH_NOT_READY", "dapr outbound is not ready")
+        return _error(500, "ERR_HEALTH_NOT_READY", "dapr is not ready: [draining]")
+
+    async def metadata(self, request: Request) -> Response:
+        """Who this is and which components are loaded."""
+        components = [
+            {"name": one.name, "type": one.type, "version": one.version}
+            for one in self._house.gateway.settings.components.values()
+        ]
+        told = {"id": APP, "runtimeVersion": __version__, **({"components": components} if components else {})}
+        return Response(msgspec.json.encode(told), media_type=_JSON)
+
+
+def _error(status: int, code: str, message: str) -> Response:
+    return Response(msgspec.json.encode({"errorCode": code, "message": message}), status, media_type=_JSON)

@@ -1,0 +1,277 @@
+"""One message of a stream: asked, answered, acked. What is decided is decided by parley.streams; here it is done.
+
+Sources: messaging contract sections 4 and 8; fault contract P1 to P8.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, Protocol
+
+from msgspec import Raw, Struct
+
+from parley.serve.rpc.asking import Answered
+from parley.streams import envelope
+from parley.streams.backoff import pause_of
+from parley.streams.course import REASON, Again, Bury, Course, Give, Leave, Outcome, Step, Tell
+from parley.streams.envelope import Asked, RefusedError
+from parley.streams.flow import Flow
+from parley.streams.port import REQUEST_ID, BrokerError, Received, Subscription, TooLargeError, Topic
+from parley.streams.setup import Stream
+from parley.streams.window import Known, Window
+
+_NOT_SENT: Final = "the answer is larger than the broker takes"
+_WORN: Final = "this message was delivered too often without an answer, and is not tried again"
+_LATE: Final = "the request was not answered within its time"
+
+
+class Reply(Struct, frozen=True):
+    """What came of asking. ``ours``: it is the gateway itself that says no."""
+
+    answer: Answered
+    ours: bool = False
+
+
+class Asker(Protocol):
+    """Asks the gateway."""
+
+    async def ask(self, message: Received, asked: Asked) -> Reply:
+        """The answer to it. Raises RefusedError where it is no request that can be asked."""
+
+
+class Tools:
+    """What all messages of a stream share. ``count`` takes outcomes, ``say`` log lines; ``largest`` is the most bytes
+    of a message; ``topic`` and ``buried`` are where answers and dead letters go."""
+
+    def __init__(self, stream: Stream, asker: Asker, largest: int, *, rand: Callable[[], float]) -> None:
+        self.stream, self.asker, self.largest, self.rand = stream, asker, largest, rand
+        self.window = Window(stream.window)
+        self.flow = Flow(stream.max_handlers, stream.error_max_backoff)
+        self.stopping = asyncio.Event()
+        self.topic: Topic
+        self.buried: Topic | None = None
+        self.count: Callable[[Outcome], None] = lambda outcome: None
+        self.say: Callable[..., None] = lambda event, **facts: None
+        # Who waits for the end of what is in work already, by identity; the tails of lines, by ordering key.
+        self.waits: dict[str, list[asyncio.Future[None]]] = {}
+        self.lines: dict[str, asyncio.Future[None]] = {}
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return asyncio.get_running_loop().time()
+
+    async def sleep(self, seconds: float) -> bool:
+        """Wait, unless we are told to end: whether the time is over."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.stopping.wait()
+        return not self.stopping.is_set()
+
+
+class Handling:
+    """Of one delivery."""
+
+    def __init__(self, tools: Tools, subscription: Subscription, message: Received) -> None:
+        self._tools, self._subscription, self._message = tools, subscription, message
+        self._course = Course(tools.stream, message, tools.now(), nacks=subscription.nacks)
+        self._metadata = Raw(b"null")
+        self._order = self._identity = ""
+
+    async def run(self) -> None:
+        """From the delivery to its end. Raises nothing but what cancels it, and then has given the message back."""
+        try:
+            if self._message.deliveries > 1:
+                self._tools.count("redelivered")
+            request = self._read()
+            async with _line(self._tools.lines, self._order):
+                await self._identified(request)
+        except asyncio.CancelledError:
+            await self._end(self._course.stopped())
+            raise
+
+    def _read(self) -> Asked | RefusedError:
+        tools, message = self._tools, self._message
+        stream = tools.stream
+        try:
+            asked = envelope.read(message.body, tools.largest, stream.identity, stream.order)
+        except RefusedError as error:
+            self._metadata = error.metadata
+            found: Asked | RefusedError = error
+            identity = ""
+        else:
+            self._metadata, self._order = asked.metadata, asked.order
+            found, identity = asked, asked.identity
+        self._identity = identity or (message.id if message.lasting else "")
+        return found
+
+    async def _identified(self, request: Asked | RefusedError) -> None:
+        """Unless it is known already."""
+        tools, identity = self._tools, self._identity
+        if not identity:
+            return await self._fresh(request)
+        while (known := tools.window.find(identity, tools.now())) is not None:
+            if known.answer is None:
+                # It is in work: this one ends as that one does.
+                ended = asyncio.get_running_loop().create_future()
+                tools.waits.setdefault(identity, []).append(ended)
+                await ended
+            elif known.kept or self._message.id in known.told:
+                return await self._known(known)
+            else:
+                tools.window.drop(identity)
+        try:
+            await self._fresh(request)
+        finally:
+            tools.window.forget(identity)
+            for waiting in tools.waits.pop(identity, ()):
+                if not waiting.done():
+                    waiting.set_result(None)
+
+    async def _known(self, known: Known) -> None:
+        """It was answered before: not again to the same message, from what is remembered to another."""
+        self._tools.count("duplicate")
+        if self._message.id in known.told:
+            return await self._end(Tell())
+        assert known.answer is not None
+        await self._send(known.answer)
+
+    async def _fresh(self, request: Asked | RefusedError) -> None:
+        tools, message = self._tools, self._message
+        if self._course.poisoned:
+            if tools.buried is not None:
+                return await self._bury(Bury(f"delivered {message.deliveries} times"))
+            request = RefusedError(_WORN, 500, "internal", self._metadata)
+        if isinstance(request, RefusedError):
+            told: bytes | Step = self._refused(request)
+        else:
+            told = await self._asked(request)
+        if not isinstance(told, bytes):
+            return await self._end(told)
+        if self._identity:
+            tools.window.answered(self._identity, told, tools.now())
+        await self._send(told)
+
+    def _refused(self, error: RefusedError) -> bytes:
+        self._tools.count("rejected")
+        self._tools.flow.answered(error.status, self._tools.now(), ours=True)
+        return envelope.told_of(error.status, envelope.error_of(str(error), error.code))
+
+    async def _asked(self, request: Asked) -> bytes | Step:
+        """The answer, after as many tries as may be, or what to do without one."""
+        tools, course = self._tools, self._course
+        while True:
+            try:
+                async with asyncio.timeout(max(0.0, course.until - tools.now())):
+                    reply = await tools.asker.ask(self._message, request)
+            except TimeoutError:
+                tools.flow.answered(504, tools.now(), ours=True)
+                return envelope.told_of(504, envelope.error_of(_LATE, "upstream_timeout"))
+            except RefusedError as error:
+                return self._refused(error)
+            answer = reply.answer
+            now, headers = tools.now(), answer.headers
+            tools.flow.answered(answer.status, now, pause_of(headers), ours=reply.ours)
+            if tools.stopping.is_set() and answer.status == 503:
+                return course.stopped()
+            step = course.tried(answer.status, headers, now, tools.rand)
+            if isinstance(step, Tell):
+                kind = headers.get(b"content-type", b"").decode("latin-1")
+                return envelope.told_of(*envelope.body_of(answer.status, kind, answer.body))
+            if isinstance(step, Give):
+                return step
+            tools.count("retried")
+            if not await tools.sleep(step.seconds):
+                return course.stopped()
+
+    async def _send(self, told: bytes) -> None:
+        """Until the broker has the answer, or somebody else cares."""
+        tools, message = self._tools, self._message
+        attributes = {REQUEST_ID: message.id}
+        while True:
+            try:
+                await tools.topic.send(envelope.answer_of(self._metadata, told), attributes, self._order)
+                break
+            except TooLargeError:
+                if told == (smaller := envelope.told_of(502, envelope.error_of(_NOT_SENT, "upstream_bad_response"))):
+                    return await self._bury(Bury(_NOT_SENT))
+                told = smaller
+                continue
+            except BrokerError as error:
+                step = self._unsent(error)
+            if not isinstance(step, Again):
+                return await self._end(step)
+            if not await tools.sleep(step.seconds):
+                return await self._end(self._course.stopped())
+        tools.count("answered")
+        if self._identity:
+            tools.window.told(self._identity, message.id)
+        await self._end(Tell())
+
+    def _unsent(self, error: BrokerError) -> Again | Give | Bury:
+        tools = self._tools
+        tools.count("publish_failed")
+        tools.flow.failed()
+        tools.say("message.publish_failed", message_id=self._message.id, reason=str(error))
+        return self._course.unsent(tools.now(), tools.rand)
+
+    async def _bury(self, step: Bury) -> None:
+        tools, message = self._tools, self._message
+        if tools.buried is None:
+            return await self._end(self._course.stopped())
+        attributes = {REQUEST_ID: message.id, REASON: step.reason}
+        while True:
+            try:
+                await tools.buried.send(message.body, attributes, self._order)
+                break
+            except TooLargeError as error:
+                # It came from a broker; where the other one cannot take it, at least what it was can be told.
+                tools.say("message.unburied", message_id=message.id, reason=str(error))
+                return await self._end(Give(60.0) if self._subscription.nacks else Leave())
+            except BrokerError as error:
+                again = self._unsent(error)
+            if isinstance(again, Give):
+                return await self._end(again)
+            if not await tools.sleep(again.seconds if isinstance(again, Again) else 1.0):
+                return await self._end(self._course.stopped())
+        tools.count("dead_letter")
+        tools.say("message.dead_letter", message_id=message.id, reason=step.reason)
+        await self._end(Tell())
+
+    async def _end(self, step: Step) -> None:
+        """The last word to the broker."""
+        tools, message = self._tools, self._message
+        if isinstance(step, Bury):
+            return await self._bury(step)
+        if isinstance(step, Leave):
+            tools.count("left")
+            return
+        doing: Coroutine[Any, Any, None]
+        if isinstance(step, Give):
+            tools.count("nacked")
+            doing = self._subscription.nack(message, step.seconds)
+        else:
+            doing = self._subscription.ack(message)
+        try:
+            await doing
+        except BrokerError as error:
+            # It comes again, and is known then.
+            tools.count("ack_failed")
+            tools.say("message.ack_failed", message_id=message.id, reason=str(error))
+
+
+@contextlib.asynccontextmanager
+async def _line(lines: dict[str, "asyncio.Future[None]"], key: str) -> Any:
+    """One after the other for each key; "" has no line."""
+    if not key:
+        yield
+        return
+    before, mine = lines.get(key), asyncio.get_running_loop().create_future()
+    lines[key] = mine
+    try:
+        if before is not None:
+            await asyncio.wait([before])
+        yield
+    finally:
+        mine.set_result(None)
+        if lines.get(key) is mine:
+            del lines[key]

@@ -1,0 +1,133 @@
+"""Statements on one open connection of SQLAlchemy's, whatever the database; see parley.store.port.Link.
+
+Errors of the database are mapped here, once: what makes the store unusable is Away, a statement's own fault is an
+exception like any other. Words of the database that could hold a statement's values are left out.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import Any, Final, TypeAlias
+
+from sqlalchemy import Connection, TextClause, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from parley.store.port import Away
+from parley.store.steps import STEPS, applied, migrate
+
+WRITES: Final = "parley_writes"
+PATIENT: Final = "parley_patient"
+# What the database's own error means; None for a statement's fault.
+Meaning: TypeAlias = Callable[[Any], Away | None]
+
+
+class Statements:
+    """``values`` is what has to be done to text before this database takes it; None for nothing."""
+
+    def __init__(self, connection: Connection, meaning: Meaning, clean: Callable[[Any], Any] | None = None) -> None:
+        self._connection = connection
+        self._meaning = meaning
+        self._clean = clean
+        self._statements: dict[str, TextClause] = {}
+
+    def rows(self, statement: str, **values: Any) -> Sequence[Any]:
+        """The rows of a query."""
+        with self.mapped():
+            return self._connection.execute(self._text(statement), self._cleaned(values)).all()
+
+    def one(self, statement: str, **values: Any) -> Any:
+        """The first row, None where there is none."""
+        with self.mapped():
+            return self._connection.execute(self._text(statement), self._cleaned(values)).first()
+
+    def run(self, statement: str, **values: Any) -> int:
+        """Change rows; how many."""
+        with self.mapped():
+            return self._connection.execute(self._text(statement), self._cleaned(values)).rowcount
+
+    def many(self, statement: str, values: Sequence[Mapping[str, Any]]) -> None:
+        """The same change for each of some values."""
+        if values:
+            with self.mapped():
+                self._connection.execute(self._text(statement), [self._cleaned(each) for each in values])
+
+    def each(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """The same change for each of very many rows; see parley.store.port.Link."""
+        if rows:
+            mark = "?" if self._connection.dialect.paramstyle == "qmark" else "%s"
+            with self.mapped():
+                self._connection.exec_driver_sql(statement.replace("?", mark), list(rows))
+
+    @contextmanager
+    def transaction(self, *, writes: bool, patient: bool = True) -> Iterator[None]:
+        """All or nothing; see parley.store.port.Link."""
+        self._connection.info[WRITES] = writes
+        self._connection.info[PATIENT] = patient
+        with self.mapped(), self._connection.begin():
+            yield
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """A part of a transaction that may fail by itself."""
+        with self.mapped():
+            part = self._connection.begin_nested()
+        try:
+            yield
+        except Away:
+            # The whole transaction is lost, and the database may have rolled it back already.
+            raise
+        except BaseException:
+            with self.mapped():
+                part.rollback()
+            raise
+        with self.mapped():
+            part.commit()
+
+    def close(self) -> None:
+        """Let go of it."""
+        with suppress(Exception):
+            self._connection.close()
+
+    def migrate(self) -> None:
+        """Bring the schema up to date. One that is so already is only read."""
+        with self.transaction(writes=False):
+            done = applied(self._connection)
+        if done != len(STEPS):
+            with self.transaction(writes=True):
+                self._alone()
+                migrate(self._connection)
+
+    def mapped(self) -> AbstractContextManager[None]:
+        """Errors of the database in here are Away."""
+        return mapped(self._meaning)
+
+    def _alone(self) -> None:
+        """Nobody else changes the schema until the end of this transaction."""
+
+    def _cleaned(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        clean = self._clean
+        return values if clean is None else {name: clean(value) for name, value in values.items()}
+
+    def _text(self, statement: str) -> TextClause:
+        made = self._statements.get(statement)
+        if made is None:
+            made = self._statements[statement] = text(statement)
+        return made
+
+
+@contextmanager
+def mapped(meaning: Meaning) -> Iterator[None]:
+    """Errors of a database in here are Away, where they are more than a statement's own fault."""
+    try:
+        yield
+    except DBAPIError as error:
+        away = meaning(error.orig)
+        if away is None:
+            raise
+        raise away from None
+    except SQLAlchemyError as error:
+        raise Away(type(error).__name__) from None
+    except OSError as error:
+        raise Away(error.strerror or type(error).__name__, "full" if error.errno in _FULL else "away") from None
+
+
+_FULL: Final = frozenset((28, 122))  # ENOSPC, EDQUOT

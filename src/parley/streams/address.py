@@ -1,0 +1,237 @@
+"""URLs of brokers: what they name, which options each kind has, and where its server is taken from. Pure.
+
+Source: messaging contract sections 3 and 8.9.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Final, Literal, TypeAlias
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from msgspec import Struct
+
+Role: TypeAlias = Literal["requests", "responses", "dead_letter"]
+CONNECTION: Final = "connection"
+_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
+_PROJECT: Final = re.compile(r"(?:projects/)?([^/]+)/(?:(subscriptions|topics)/)?([^/]+)")
+_KIND_OF: Final = {"requests": "subscriptions"}
+
+
+class BrokerKind(Struct, frozen=True, kw_only=True):
+    """Brokers of one scheme. ``module`` is what speaks to them, ``needs`` the package that it imports, of ``extra``.
+
+    ``variables`` name its server in the environment, the first that is set; ``usual`` is where it is looked for without
+    any ("" where one of them is needed, but for what is ``optional``). ``options`` are those of each role, ``times``
+    those of them that are durations.
+    """
+
+    scheme: str
+    title: str
+    module: str
+    needs: str = ""
+    extra: str = ""
+    variables: tuple[str, ...] = ()
+    usual: str = ""
+    optional: bool = False
+    options: Mapping[Role, tuple[str, ...]] = {}
+    times: tuple[str, ...] = ()
+    example: str = ""
+
+
+_SENT: Final[tuple[Role, ...]] = ("responses", "dead_letter")
+
+
+def _options(requests: tuple[str, ...] | None, sent: tuple[str, ...]) -> dict[Role, tuple[str, ...]]:
+    asked: dict[Role, tuple[str, ...]] = {} if requests is None else {"requests": requests}
+    return asked | dict.fromkeys(_SENT, sent)
+
+
+_SQS: Final = ("region", "raw", "nacklazy", "waittime")
+_JETSTREAM: Final = ("natsv2", "jetstream", "create")
+
+KINDS: Final[dict[str, BrokerKind]] = {
+    kind.scheme: kind
+    for kind in (
+        BrokerKind(
+            scheme="nats", title="NATS", module="nats", needs="nats", extra="nats",
+            variables=("NATS_SERVER_URL",), usual="nats://127.0.0.1:4222",
+            options=_options((*_JETSTREAM, "queue", "durable", "ack_wait"), _JETSTREAM), times=("ack_wait",),
+            example="nats://SUBJECT?jetstream=STREAM",
+        ),
+        BrokerKind(
+            scheme="rabbit", title="RabbitMQ", module="rabbit", needs="aio_pika", extra="rabbit",
+            variables=("RABBIT_SERVER_URL",),
+            options=_options(("prefetch_count", "create"), ("routing_key", "create")),
+            example="rabbit://QUEUE for requests, rabbit://EXCHANGE for answers",
+        ),
+        BrokerKind(
+            scheme="redis", title="Redis", module="redis_streams", needs="redis", extra="redis",
+            variables=("REDIS_URL",), usual="redis://127.0.0.1:6379",
+            options=_options(("group", "claim"), ("maxlen",)), times=("claim",), example="redis://STREAM?group=GROUP",
+        ),
+        BrokerKind(
+            scheme="kafka", title="Kafka", module="kafka", needs="confluent_kafka", extra="kafka",
+            variables=("KAFKA_BROKERS",), options=_options(("topic", "offset"), ("key_name",)),
+            example="kafka://GROUP?topic=TOPIC for requests, kafka://TOPIC for answers",
+        ),
+        BrokerKind(
+            scheme="awssqs", title="Amazon SQS", module="sqs", needs="botocore", extra="aws",
+            variables=("AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL"), optional=True, options=_options(_SQS, _SQS),
+            example="awssqs://sqs.REGION.amazonaws.com/ACCOUNT/QUEUE?region=REGION",
+        ),
+        BrokerKind(
+            scheme="awssns", title="Amazon SNS", module="sqs", needs="botocore", extra="aws",
+            variables=("AWS_ENDPOINT_URL_SNS", "AWS_ENDPOINT_URL"), optional=True, options=_options(None, ("region",)),
+            example="awssns:///arn:aws:sns:REGION:ACCOUNT:TOPIC?region=REGION",
+        ),
+        BrokerKind(
+            scheme="gcppubsub", title="Google Pub/Sub", module="pubsub", needs="google.cloud.pubsub_v1", extra="pubsub",
+            variables=("PUBSUB_EMULATOR_HOST",), optional=True,
+            options=_options(("max_recv_batch_size", "nacklazy"), ("max_send_batch_size",)),
+            example="gcppubsub://projects/PROJECT/subscriptions/SUBSCRIPTION, .../topics/TOPIC for answers",
+        ),
+        BrokerKind(
+            scheme="azuresb", title="Azure Service Bus", module="servicebus", needs="azure.servicebus", extra="azure",
+            variables=("SERVICEBUS_CONNECTION_STRING", "AZURE_SERVICEBUS_HOSTNAME"),
+            options=_options(("subscription", "listener_timeout"), ()), times=("listener_timeout",),
+            example="azuresb://TOPIC?subscription=SUBSCRIPTION",
+        ),
+        BrokerKind(
+            scheme="mem", title="memory of this process", module="memory",
+            options=_options(("ackdeadline",), ()), times=("ackdeadline",), example="mem://TOPIC",
+        ),
+    )
+}  # fmt: skip
+
+
+class Address(Struct, frozen=True, kw_only=True):
+    """What a URL names. ``name`` is the queue, subject, topic or group; ``options`` are as written; ``server`` is the
+    broker's own address, which may hold a password, "" for what its client takes from the environment."""
+
+    scheme: str
+    name: str
+    options: Mapping[str, tuple[str, ...]] = {}
+    server: str = ""
+    role: Role = "requests"
+
+    def option(self, name: str, usual: str = "") -> str:
+        """The last value given."""
+        return self.options.get(name, (usual,))[-1]
+
+    def seconds(self, name: str, usual: float) -> float:
+        """A duration."""
+        given = self.option(name)
+        return seconds(given) if given else usual
+
+    def flag(self, name: str) -> bool:
+        """Whether an option is there and does not say no."""
+        return name in self.options and self.option(name).lower() not in ("false", "0", "no")
+
+    @property
+    def once(self) -> bool:
+        """Whether what is lost on the way is lost for good: a subject without a stream behind it."""
+        return self.scheme == "nats" and not self.option("jetstream")
+
+
+class UnfitAddressError(ValueError):
+    """A URL that cannot be used; ``hint`` is the way out."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+def seconds(text: str) -> float:
+    """A duration such as 30s or 500ms; a number alone is seconds. Raises ValueError."""
+    found = _DURATION.fullmatch(text.strip())
+    if found is None or float(found[1]) == 0:
+        raise ValueError(f"{text!r} is no duration such as 30s or 500ms")
+    return float(found[1]) * _SECONDS[found[2] or "s"]
+
+
+def address_of(url: str, role: Role, connections: Mapping[str, str], env: Mapping[str, str]) -> Address:
+    """What the URL means. Raises UnfitAddressError."""
+    scheme, sign, _ = url.partition("://")
+    kind = KINDS.get(scheme)
+    if not sign or kind is None:
+        raise UnfitAddressError(_unknown(scheme if sign else ""), f"known: {', '.join(f'{one}://' for one in KINDS)}")
+    if role not in kind.options:
+        raise UnfitAddressError(f"{kind.title} cannot be read from", "subscribe a queue to the topic, and read that")
+    options = _given(url, kind, role)
+    if scheme == "nats" and role == "requests" and not options.get("jetstream"):
+        lost = sorted({"durable", "ack_wait", "create"} & set(options))
+        if lost:
+            raise UnfitAddressError(f"{lost[0]} means nothing without jetstream", "add jetstream=STREAM")
+    named = options.pop(CONNECTION, ("",))[-1]
+    server = _server(kind, named, connections, env)
+    name = _name(url, kind, role, options)
+    return Address(scheme=scheme, name=name, options=options, server=server, role=role)
+
+
+def label_of(url: str) -> str:
+    """The URL as it may be shown: without its options, and without anything that could be a password."""
+    return url.partition("?")[0].rpartition("@")[2] if "@" in url else url.partition("?")[0]
+
+
+def _unknown(scheme: str) -> str:
+    return f'unknown scheme "{scheme}"' if scheme else "expected the URL of a broker's queue or topic"
+
+
+def _given(url: str, kind: BrokerKind, role: Role) -> dict[str, tuple[str, ...]]:
+    options: dict[str, tuple[str, ...]] = {}
+    for name, value in parse_qsl(urlsplit(url).query, keep_blank_values=True):
+        options[name] = (*options.get(name, ()), value)
+    known = (*kind.options[role], CONNECTION)
+    for name in options:
+        if name not in known:
+            raise UnfitAddressError(f'{kind.title} has no option "{name}" here', f"known: {', '.join(known)}")
+    for name in kind.times:
+        if name in options:
+            try:
+                seconds(options[name][-1])
+            except ValueError as error:
+                raise UnfitAddressError(f"{name}: {error}", "write a duration such as 30s") from None
+    return options
+
+
+def _server(kind: BrokerKind, named: str, connections: Mapping[str, str], env: Mapping[str, str]) -> str:
+    if named:
+        if named not in connections:
+            known = ", ".join(connections) or "none"
+            raise UnfitAddressError(f'there is no connection "{named}"', f"add it under connections: (there: {known})")
+        return connections[named]
+    found = next((env[name] for name in kind.variables if env.get(name, "").strip()), "") or kind.usual
+    if not found and kind.variables and not kind.optional:
+        said = " or ".join(kind.variables)
+        raise UnfitAddressError(
+            f"{kind.title} needs to know its server: {said} is not set",
+            f"set {kind.variables[0]}, or name it under connections: and add ?{CONNECTION}=NAME",
+        )
+    return found
+
+
+def _name(url: str, kind: BrokerKind, role: Role, options: Mapping[str, tuple[str, ...]]) -> str:
+    rest = unquote(url.partition("://")[2].partition("?")[0])
+    name = rest.strip("/") if kind.scheme in ("gcppubsub", "awssqs", "awssns") else rest.rstrip("/")
+    if kind.scheme == "gcppubsub":
+        return _of_project(name, kind, role)
+    missing = not name and not (kind.scheme == "rabbit" and options.get("routing_key"))
+    if missing or (kind.scheme == "awssqs" and name.count("/") < 2):
+        raise UnfitAddressError("the URL names nothing", f"write {kind.example}")
+    if role == "requests" and kind.scheme == "kafka" and not options.get("topic"):
+        raise UnfitAddressError("the URL names a group, and no topic", f"write {kind.example}")
+    if role == "requests" and kind.scheme == "azuresb" and not options.get("subscription"):
+        raise UnfitAddressError("the URL names a topic, and no subscription", f"write {kind.example}")
+    if kind.scheme == "awssns" and not name.startswith("arn:"):
+        raise UnfitAddressError("expected the ARN of a topic behind three slashes", f"write {kind.example}")
+    return name
+
+
+def _of_project(name: str, kind: BrokerKind, role: Role) -> str:
+    """The full name of a subscription or topic."""
+    found = _PROJECT.fullmatch(name)
+    wanted = _KIND_OF.get(role, "topics")
+    if found is None or found[2] not in (None, wanted):
+        raise UnfitAddressError(f"expected a project and one of its {wanted}", f"write {kind.example}")
+    return f"projects/{found[1]}/{wanted}/{found[3]}"

@@ -1,0 +1,80 @@
+"""What a broker must be able to do. One behaviour, whichever broker it is: tests/io/brokers holds all of them to it.
+
+All methods are coroutines of the loop's own thread. Whatever goes wrong with a broker is a BrokerError, whose words
+hold no password; nothing else may be raised.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Protocol
+
+from msgspec import Struct
+
+# The attribute of an answer that names its request. Source: messaging contract section 1.
+REQUEST_ID: Final = "request_message_id"
+NEVER: Final = float("inf")
+
+
+class BrokerError(Exception):
+    """The broker could not do it, now; ``fatal``: it never will as it is configured."""
+
+    def __init__(self, message: str, *, fatal: bool = False) -> None:
+        super().__init__(message)
+        self.fatal = fatal
+
+
+class TooLargeError(BrokerError):
+    """The broker does not take messages of that size."""
+
+
+class Received(Struct, frozen=True, eq=False, kw_only=True):
+    """One delivery of a message. ``id`` is fit for logs; ``lasting``: it is the same when the message comes again.
+
+    ``deliveries`` counts from 1, 0 where the broker does not say. ``at`` is when it was published, in seconds since
+    1970, None where that is not known. ``handle`` is the broker's own.
+    """
+
+    id: str
+    body: bytes
+    lasting: bool = True
+    deliveries: int = 0
+    at: float | None = None
+    attributes: Mapping[str, str] = {}
+    handle: Any = None
+
+
+class Subscription(Protocol):
+    """Where requests come from. ``lease`` seconds after a delivery the message is delivered again unless it was acked
+    or extended (NEVER: not by itself). ``nacks``: a message can be given back."""
+
+    lease: float
+    nacks: bool
+
+    async def receive(self, count: int) -> Sequence[Received]:
+        """Up to so many; waits for the first, perhaps a while in vain (nothing). Raises BrokerError, after which the
+        subscription is closed and opened again."""
+
+    async def ack(self, message: Received) -> None:
+        """It is done with, for ever. Raises BrokerError."""
+
+    async def nack(self, message: Received, delay: float) -> None:
+        """Deliver it again, not before so many seconds if the broker knows how. Raises BrokerError."""
+
+    async def extend(self, messages: Sequence[Received]) -> None:
+        """The lease of each begins anew. Raises BrokerError."""
+
+    async def backlog(self) -> int | None:
+        """How many messages wait; None where the broker does not say. Raises BrokerError."""
+
+    async def close(self) -> None:
+        """Let go of it; what is not acked is delivered again some time. Raises nothing."""
+
+
+class Topic(Protocol):
+    """Where answers go. After a failure it recovers by itself: the next send may succeed."""
+
+    async def send(self, body: bytes, attributes: Mapping[str, str], order: str = "") -> None:
+        """Returns once the broker has confirmed that it has it. ``order``: messages with the same text stay in order.
+        Raises TooLargeError or BrokerError."""
+
+    async def close(self) -> None:
+        """Let go of it. Raises nothing."""

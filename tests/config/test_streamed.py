@@ -1,0 +1,78 @@
+"""Streams and connections: what is made of them, and what is said of each mistake."""
+
+from typing import Any
+
+import pytest
+
+from parley.config import load_text
+from parley.streams.setup import Stream
+
+ENDS = "streams: [{requests: 'REQUESTS', responses: 'nats://a?jetstream=S'}]"
+
+
+def problems(requests: str, env: dict[str, str] | None = None, more: str = "") -> list[Any]:
+    return list(load_text(more + ENDS.replace("REQUESTS", requests), env or {}).problems)
+
+
+def test_a_stream_as_it_is_used() -> None:
+    loaded = load_text(
+        "connections: {main: 'nats://u:p@h'}\nstreams: [{requests: 'nats://q?jetstream=S&connection=main', "
+        "responses: 'redis://a', max_handlers: 9, timeout: 90s, identity: metadata.id}]",
+        {},
+    )
+    assert loaded.problems == ()
+    assert loaded.warned == ()
+    assert loaded.settings.connections == {"main": "nats://u:p@h"}
+    assert loaded.settings.streams == (
+        Stream(
+            name="nats://q", requests="nats://q?jetstream=S&connection=main", responses="redis://a", max_handlers=9,
+            timeout=90.0, identity="id",
+        ),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("url", "message", "hint"),
+    [
+        ("natz://q", 'unknown scheme "natz"', "nats"),
+        ("q", "expected the URL of a broker", "known: nats://"),
+        ("nats://", "names nothing", "nats://SUBJECT"),
+        ("nats://q?jetsream=S", 'no option "jetsream"', "jetstream"),
+        ("nats://q?durable=d", "durable means nothing without jetstream", "jetstream=STREAM"),
+        ("nats://q?jetstream=S&ack_wait=soon", "no duration", "30s"),
+        ("nats://q?connection=mian", 'no connection "mian"', "main"),
+        ("rabbit://q", "RABBIT_SERVER_URL is not set", "set RABBIT_SERVER_URL"),
+        ("kafka://g?topic=t", "KAFKA_BROKERS is not set", "connections:"),
+        ("azuresb://t?subscription=s", "SERVICEBUS_CONNECTION_STRING or AZURE_SERVICEBUS_HOSTNAME", "set"),
+        ("awssns:///arn:aws:sns:r:1:t", "cannot be read from", "subscribe a queue"),
+        ("awssqs://q", "names nothing", "awssqs://sqs.REGION"),
+        ("gcppubsub://projects/p/topics/t", "one of its subscriptions", "gcppubsub://projects/PROJECT"),
+        ("redis://", "names nothing", "redis://STREAM"),
+    ],
+)
+def test_each_mistake_is_named_with_its_way_out(url: str, message: str, hint: str) -> None:
+    (problem,) = problems(url, more="connections: {main: 'nats://h'}\n")
+    assert message in problem.message
+    assert hint in problem.hint
+    assert problem.line == 2
+
+
+def test_a_group_without_a_topic() -> None:
+    (problem,) = problems("kafka://g", {"KAFKA_BROKERS": "h:1"})
+    assert "no topic" in problem.message
+
+
+def test_a_plain_subject_is_told_of_and_served() -> None:
+    loaded = load_text(ENDS.replace("REQUESTS", "nats://q"), {})
+    assert loaded.problems == ()
+    assert [one.message for one in loaded.warned][0].startswith("a plain subject of NATS delivers at most once")
+
+
+def test_two_streams_have_two_names() -> None:
+    one = "{requests: 'mem://q', responses: 'mem://a'}"
+    assert "two streams are named" in load_text(f"streams: [{one}, {one}]", {}).problems[0].message
+
+
+@pytest.mark.parametrize("key", ["max_handlers: 0", "attempts: 0", "deliveries: 0", "redeliveries: -1", "timeout: x"])
+def test_numbers_have_bounds(key: str) -> None:
+    assert load_text(f"streams: [{{requests: 'mem://q', responses: 'mem://a', {key}}}]", {}).problems

@@ -1,0 +1,141 @@
+"""The decisions about messages: what they hold, what is tried again, how fast, what is known."""
+
+import pytest
+from msgspec import json
+
+from parley.streams import envelope
+from parley.streams.backoff import Tries, growing, jittered, pause_of, retryable
+from parley.streams.envelope import RefusedError
+from parley.streams.flow import Flow
+from parley.streams.offsets import Offsets
+from parley.streams.window import Window
+
+
+def asked(**given: object) -> bytes:
+    return json.encode({"body": {"model": "m"}, **given})
+
+
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        (None, "/v1/completions"),
+        ("", "/v1/completions"),
+        ("v1/embeddings", "/v1/embeddings"),
+        ("/api/chat", "/api/chat"),
+    ],
+)
+def test_paths(path: str | None, meant: str) -> None:
+    assert envelope.read(asked(path=path), 1000).path == meant
+
+
+def test_metadata_come_back_digit_by_digit_and_without_the_key() -> None:
+    text = b'{"metadata": {"a": 1.50, "parley_key": "k", "n": null}, "body": {"model":"m"}, "more": 1}'
+    found = envelope.read(text, 1000, identity="a")
+    assert bytes(found.metadata) == b'{"a":1.50,"n":null}'
+    assert (found.key, found.identity) == ("k", "1.50")
+    assert found.body == b'{"model":"m"}'
+
+
+@pytest.mark.parametrize(
+    ("message", "status", "metadata"),
+    [
+        (b"x", 400, b"null"),
+        (b'{"metadata":{"a":1}}', 400, b'{"a":1}'),
+        (b'{"metadata":[1],"body":{}}', 400, b"null"),
+        (b'{"metadata":{"a":1},"body":{"x":"' + b"y" * 1000 + b'"}}', 413, b'{"a":1}'),
+        (b"y" * 5000, 413, b"null"),
+        (b'{"metadata":{"a":1},"path":7,"body":{}}', 400, b'{"a":1}'),
+    ],
+)
+def test_what_is_no_request(message: bytes, status: int, metadata: bytes) -> None:
+    with pytest.raises(RefusedError) as caught:
+        envelope.read(message, 1000)
+    assert (caught.value.status, bytes(caught.value.metadata)) == (status, metadata)
+
+
+def test_streams_are_answered_whole_or_refused() -> None:
+    body = b'{"model":"m","stream":true,"stream_options":{"include_usage":true},"n":1.0}'
+    assert envelope.collected(body, "stream", streams=False, refuse=False) == b'{"model":"m","stream":false,"n":1.0}'
+    with pytest.raises(RefusedError):
+        envelope.collected(body, "stream", streams=False, refuse=True)
+    assert envelope.collected(b'{"model":"m"}', "stream", streams=True, refuse=True) == b'{"model":"m","stream":false}'
+    assert envelope.collected(b'{"model":"m" }', "stream", streams=False, refuse=True) == b'{"model":"m" }'
+
+
+def test_bodies() -> None:
+    assert envelope.body_of(429, "text/html", b'{"a": 1}') == (429, b'{"a": 1}')
+    status, body = envelope.body_of(200, "text/html", b"<html>")
+    assert status == 502
+    assert json.decode(body)["error"]["code"] == "upstream_bad_response"
+    assert envelope.body_of(200, "audio/wav", b"\xff") == (200, b'{"b64_json":"/w==","content_type":"audio/wav"}')
+    assert envelope.body_of(204, "", b"") == (204, b"null")
+
+
+def test_pauses_double_up_to_a_bound() -> None:
+    assert [jittered(number, lambda: 1.0) for number in (1, 2, 3, 99)] == [0.5, 1.0, 2.0, 30.0]
+    assert [growing(number, lambda: 0.0) for number in (1, 2, 99)] == [0.5, 1.0, 150.0]
+
+
+@pytest.mark.parametrize(
+    ("status", "again"),
+    [(200, False), (400, False), (408, True), (409, True), (429, True), (500, True), (501, False), (529, True)],
+)
+def test_what_is_tried_again(status: int, again: bool) -> None:
+    assert retryable(status, {}) is again
+    assert not retryable(status, {b"x-should-retry": b"false"})
+
+
+def test_tries_keep_to_what_is_asked_and_to_the_deadline() -> None:
+    tries = Tries(3, 10.0)
+    assert tries.next(429, {b"retry-after": b"4"}, 0.0, lambda: 0.0) == 4.0
+    assert tries.next(429, {b"retry-after": b"7"}, 5.0, lambda: 0.0) is None
+    assert pause_of({b"retry-after-ms": b"250", b"retry-after": b"9"}) == 0.25
+    assert pause_of({b"retry-after": b"Thu, 01 Jan 1970 00:01:00 GMT"}, 50.0) == 10.0
+    assert pause_of({b"retry-after": b"nonsense"}) is None
+
+
+def test_a_limit_halves_the_width_once_and_good_answers_widen_it() -> None:
+    flow = Flow(8)
+    for _ in range(8):
+        flow.answered(429, 1.0, 2.0)
+    assert (flow.width, flow.wait(1.0), flow.room(0, 2.0), flow.room(1, 3.0)) == (4, 2.0, 0, 3)
+    for _ in range(60):
+        flow.answered(200, 4.0)
+    assert flow.width == 8
+
+
+def test_errors_slow_the_stream_down_and_a_good_answer_ends_that() -> None:
+    flow = Flow(8, error_most=3.0)
+    for _ in range(5):
+        flow.answered(404, 0.0, ours=True)
+    flow.answered(500, 0.0)
+    assert flow.errors == 5
+    flow.received(0.0)
+    assert flow.wait(0.0) == 3.0
+    flow.answered(200, 0.0)
+    flow.received(10.0)
+    assert flow.wait(10.0) == 0.0
+
+
+def test_the_window_forgets_by_time_number_and_size() -> None:
+    window = Window(10.0, most=2, size=100)
+    for name in "abc":
+        assert window.find(name, 0.0) is None
+        window.answered(name, b"x" * 20, 0.0)
+    assert window.find("a", 1.0) is None
+    assert window.find("c", 1.0) is not None
+    assert window.find("c", 11.0) is None
+    window.answered("c", b"x" * 99, 11.0)
+    large = window.find("c", 12.0)
+    assert large is not None
+    assert not large.kept
+
+
+def test_what_is_marked_is_what_everything_before_is_done_with() -> None:
+    offsets = Offsets()
+    for number in (5, 6, 9):
+        offsets.begun(number)
+    assert offsets.ended(6) is None
+    assert offsets.ended(5) == 7
+    assert offsets.ended(5) is None
+    assert offsets.ended(9) == 10
