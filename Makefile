@@ -1,5 +1,5 @@
 # Everything starts here. Only make and Python 3.11 are needed; the rest is set up on first use.
-.PHONY: serve test batch-lines fuzz messages bench check spec spec-diff tables image lock clean
+.PHONY: serve test batch-lines fuzz messages bench sim check spec spec-diff tables image lock clean
 
 # make serve ARGS="parley.yaml --listen 127.0.0.1:8080"
 # The data path is compiled where a C compiler and Python's headers are; PARLEY_COMPILE=0 goes without, 1 insists.
@@ -43,6 +43,11 @@ bench:
 	@scripts/system-packages bench
 	@scripts/install
 	@BENCH="$(BENCH)" WRITE="$(WRITE)" scripts/bench
+
+# A thousand nodes in simulated time: docs/nodes-at-scale.md
+sim:
+	@scripts/install --dev
+	@PYTHONPATH=tests .venv/bin/python -m nodes.simulated --write
 
 # Format, lint, types, import rules.
 check:

@@ -1,8 +1,8 @@
 """What a call through a second node costs beside the same call at the node that has the model, and what 500 streams
 through it hold in memory.
 
-Two gateways and the load take turns on the two cores; the processor time of both gateways together is told per call, and
-beside it that of the NATS server, which is no part of Parley.
+The gateways are on one core, everything else on the other. Told is the processor time of both gateways together for
+each call, and beside it that of the NATS server, which is no part of Parley.
 
     python bench/nodes.py [--seconds 3] [--streams 500] [--python .venv/bin/python]
 """
@@ -34,7 +34,8 @@ class Load:
         body = json.dumps(
             {"model": model, "stream": stream, "messages": [{"role": "user", "content": "Hello"}]}
         ).encode()
-        head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+        lines = ("POST /v1/chat/completions HTTP/1.1", "host: 127.0.0.1", "content-type: application/json")
+        head = "\r\n".join((*lines, f"content-length: {len(body)}", "", ""))
         self.request, self.port = head.encode() + body, port
         self.done = 0
         self.first: list[float] = []

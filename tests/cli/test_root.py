@@ -9,6 +9,22 @@ import pytest
 import parley
 from parley.cli.root import COMMANDS, NOT_YET, outcome
 
+BUILT = [
+    "serve",
+    "run",
+    "models",
+    "check",
+    "keys",
+    "store",
+    "logs",
+    "batch",
+    "nodes",
+    "import",
+    "publish",
+    "consume",
+    "openapi",
+]
+
 
 def test_the_version(capsys):
     assert outcome(["--version"]) == 0

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from parley.config import load_text
+from parley.streams.address import SCHEMES, kinds
 from parley.streams.setup import Stream
 
 ENDS = "streams: [{requests: 'REQUESTS', responses: 'nats://a?jetstream=S'}]"
@@ -65,7 +66,7 @@ def test_a_group_without_a_topic() -> None:
 def test_a_plain_subject_is_told_of_and_served() -> None:
     loaded = load_text(ENDS.replace("REQUESTS", "nats://q"), {})
     assert loaded.problems == ()
-    assert [one.message for one in loaded.warned][0].startswith("a plain subject of NATS delivers at most once")
+    assert loaded.warned[0].message.startswith("a plain subject of NATS delivers at most once")
 
 
 def test_two_streams_have_two_names() -> None:
@@ -76,3 +77,7 @@ def test_two_streams_have_two_names() -> None:
 @pytest.mark.parametrize("key", ["max_handlers: 0", "attempts: 0", "deliveries: 0", "redeliveries: -1", "timeout: x"])
 def test_numbers_have_bounds(key: str) -> None:
     assert load_text(f"streams: [{{requests: 'mem://q', responses: 'mem://a', {key}}}]", {}).problems
+
+
+def test_the_names_of_brokers_are_those_of_the_table() -> None:
+    assert tuple(kinds()) == SCHEMES

@@ -212,3 +212,48 @@ async def test_processes_of_one_node_are_one_node(nats_server: NatsServer, party
     assert second.works
     await second.leave()
     await until(lambda: other.book.nodes["a"].offers[0].in_flight == 2, 2)
+
+
+async def test_five_hundred_streams_that_nobody_reads(nats_server: NatsServer, party: Parties) -> None:
+    """What is under way is bounded for all of them together."""
+    a, b = await party(at(nats_server), "a"), await party(at(nats_server), "b", "m")
+    await until(lambda: "b" in a.book.nodes)
+    calls = [a.call("b") for _ in range(500)]
+    for flight, _ in calls:
+        flight.pause()
+    await until(lambda: len(b.works) == 500)
+    sent = 0
+    for work in b.works:
+        work.caller.open(200, b"")
+        while not work.paused:
+            work.caller.send(bytes(20_000))
+            sent += 20_000
+    await until(lambda: all(heard.status for _, heard in calls))
+    held = sum(flight._in.arrived for flight, _ in calls)
+    # 256 windows of 128 KiB fill what all share; those that come later are smaller.
+    assert held <= 64 * 2**20
+    assert all(flight._in.arrived <= 128 * 1024 for flight, _ in calls)
+    assert calls[-1][0]._in.arrived <= 67 * 1024
+    for flight, _ in calls:
+        flight.resume()
+    for work in b.works:
+        work.caller.finish()
+    for _, heard in calls:
+        assert (await heard.end(20)).failure is None
+    assert sum(len(heard.text) for _, heard in calls) == sent
+
+
+async def test_who_withdraws_ends_what_is_under_way(nats_server: NatsServer, party: Parties) -> None:
+    a, b = (
+        await party(at(nats_server, heartbeat=0.2, ttl=3.0), "a"),
+        await party(at(nats_server, heartbeat=0.2), "b", "m"),
+    )
+    await until(lambda: "b" in a.book.nodes)
+    _, heard = a.call("b")
+    work = await until(lambda: b.works and b.works[0])
+    await b.network.withdraw()
+    await until(lambda: "b" not in a.book.nodes, 2)
+    await asyncio.sleep(0.5)
+    assert "b" not in a.book.nodes
+    work.caller.answer(200, JSON, b"{}")
+    assert (await heard.end()).status == 200

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from parties import JSON, Party, Work, until
 
 from fixtures.children import free_port
 from fixtures.nats import NatsServer, Servers
-from parley.nodes.joining import Joining
+from parley.nodes.joining import Joining, Tls
 
 Parties = Callable[..., Any]
 FAST = {"ttl": 3.0, "heartbeat": 0.5}
@@ -174,3 +175,27 @@ async def test_two_that_started_apart_meet(nats_server: NatsServer, party: Parti
     await until(lambda: "a" in watching.book.nodes and watching.book.nodes["a"].offers[0].model == "old", 5)
     assert old.network.problems() == []
     await young.leave()
+
+
+async def test_a_user_over_tls_with_no_more_permissions_than_needed(
+    nats_servers: Servers, party: Parties, tmp_path: Path
+) -> None:
+    """What docs/nodes.md says a node has to be allowed is enough."""
+    pem = Path(__file__).with_name("provider.test.pem")
+    words = '"parley_nodes.>", "$KV.parley_nodes.>", "$JS.API.>", "$JS.FC.>", "_INBOX.>"'
+    config = tmp_path / "nats.conf"
+    config.write_text(
+        f"tls {{ cert_file: '{pem}', key_file: '{pem}' }}\n"
+        "authorization { users: [ { user: node, password: pw, permissions: { "
+        f"publish: [{words}], subscribe: [{words}] }} }} ] }}\n"
+    )
+    server = nats_servers("-c", str(config))
+    joining = Joining(
+        network=(server.url.replace("nats:", "tls:"),), user="node", password="pw", tls=Tls(ca=str(pem)), **FAST
+    )
+    a, b = await party(joining, "a"), await party(joining, "b", "m")
+    await until(lambda: "b" in a.book.nodes)
+    assert await good(a, "b")
+    b.book.change("m", "n")
+    await until(lambda: len(a.book.nodes["b"].offers) == 2)
+    assert [line for line in (*a.log, *b.log) if line["event"] == "network.error"] == []

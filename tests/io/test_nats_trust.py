@@ -63,6 +63,9 @@ async def test_what_can_be_overheard(nats_server: NatsServer, party: Parties, st
     body = b'{"model":"m","x":"' + SECRET_WORD + b'"}'
     assert (await a.call("b", body=body)[1].end()).text == b'"' + SECRET_WORD + b'"'
     await until(lambda: len(found) >= 2)
+    await stranger.flush()
+    # One message there and one back is all of it.
+    assert len(found) == 2
     said = b"".join(found)
     assert (SECRET_WORD in said) == (encrypt == "off")
     assert (b"content-type" in said) == (encrypt == "off")

@@ -53,7 +53,7 @@ class World:
 
     def __init__(self, seed: int) -> None:
         self.now = 0.0
-        self.rand = random.Random(seed)  # noqa: S311 - a simulation
+        self.rand = random.Random(seed)
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = count()
 
@@ -147,7 +147,7 @@ class Node:
 
     def wake(self, run: int, due: float) -> None:
         if self.alive and run == self.runs and due == self._wake:
-            self.network.beats += due - self.telling._at >= HEARTBEAT
+            self.network.beats += due - self.telling._at >= HEARTBEAT - 1e-6
             self.say()
 
     def change(self, kind: str) -> None:
@@ -206,56 +206,66 @@ def _signed(node: Node) -> Facts:
     return node.facts()
 
 
+class Life:
+    """What happens to nodes, and what is looked at once a second meanwhile."""
+
+    def __init__(self, network: Network, nodes: list[Node]) -> None:
+        self.network, self.world, self.nodes = network, network.world, nodes
+        self.stale, self.wrong = 0.0, 0
+
+    def begin(self) -> None:
+        """Everybody joins within one heartbeat; only what comes after counts."""
+        for node in self.nodes:
+            self.world.at(self.world.rand.uniform(0, HEARTBEAT), node.join)
+        self.world.run(HEARTBEAT + 1)
+        network = self.network
+        network.settled.clear()
+        network.puts = network.beats = network.changes = 0
+        self.happen()
+        self.check()
+
+    def happen(self) -> None:
+        """Something, to somebody."""
+        self.world.at(self.world.now + self.world.rand.expovariate(len(self.nodes) / 100), self.happen)
+        node = self.world.rand.choice(self.nodes)
+        kinds = ("leave", "die", "models", "load", "load", "load", "load")
+        self.act(node, self.world.rand.choice(kinds) if node.alive else "join")
+
+    def act(self, node: Node, kind: str) -> None:
+        """That."""
+        if kind in ("models", "load"):
+            if kind == "models":
+                node.models = self.world.rand.sample([f"model{number}" for number in range(400)], len(node.models))
+            node.load += kind == "load"
+            node.change(kind)
+        else:
+            {"join": node.join, "leave": node.leave, "die": node.die}[kind]()
+
+    def check(self) -> None:
+        """Does anybody still believe in one that is gone?"""
+        self.world.at(self.world.now + 1.0, self.check)
+        for node in self.nodes:
+            if not node.alive and any(node.name in observer.directory.nodes for observer in self.network.observers):
+                gone = self.world.now - node.died
+                self.stale = max(self.stale, gone)
+                self.wrong += gone > TTL and any(observer.routes(node) for observer in self.network.observers)
+
+
 def simulate(nodes: int, models: int, seconds: float, observers: int = 10, seed: int = 1) -> Result:
     """Nodes join, leave, die, and change what they have, at random."""
     world = World(seed)
     network = Network(world, observers)
-    all_nodes = [Node(network, number, models) for number in range(nodes)]
-    for node in all_nodes:
-        world.at(world.rand.uniform(0, HEARTBEAT), node.join)
-    world.run(HEARTBEAT + 1)
-    network.settled.clear()
-    network.puts = network.beats = network.changes = 0
-    began, longest, wrong = world.now, [0.0], [0]
-
-    def happen() -> None:
-        world.at(world.now + world.rand.expovariate(nodes / 100), happen)
-        node = world.rand.choice(all_nodes)
-        if not node.alive:
-            node.join()
-            return
-        kind = world.rand.choice(("leave", "die", "models", "load", "load", "load", "load"))
-        if kind == "models":
-            node.models = world.rand.sample([f"model{number}" for number in range(400)], models)
-            node.change(kind)
-        elif kind == "load":
-            node.load += 1
-            node.change(kind)
-        elif kind == "leave":
-            node.leave()
-        else:
-            node.die()
-
-    def check() -> None:
-        """Once a second: does anybody still believe in one that is gone?"""
-        world.at(world.now + 1.0, check)
-        for node in all_nodes:
-            gone = world.now - node.died
-            if not node.alive and any(node.name in observer.directory.nodes for observer in network.observers):
-                longest[0] = max(longest[0], gone)
-                wrong[0] += gone > TTL and any(observer.routes(node) for observer in network.observers)
-
-    world.at(world.now, happen)
-    world.at(world.now, check)
-    world.run(began + seconds)
+    life = Life(network, [Node(network, number, models) for number in range(nodes)])
+    life.begin()
+    world.run(world.now + seconds)
     return Result(
         nodes=nodes,
         models=models,
         seconds=seconds,
         observers=observers,
         settled=network.settled,
-        stale=longest[0],
-        wrong=wrong[0],
+        stale=life.stale,
+        wrong=life.wrong,
         puts=network.puts,
         beats=network.beats,
         changes=network.changes,
@@ -266,7 +276,12 @@ def simulate(nodes: int, models: int, seconds: float, observers: int = 10, seed:
 def table(result: Result) -> str:
     """The measured part of the page."""
     rows = ["| change | seen | half within | 99 % within | all within |", "| --- | --- | --- | --- | --- |"]
-    names = {"join": "a node joins", "leave": "a node leaves", "models": "its models change", "load": "its load changes"}
+    names = {
+        "join": "a node joins",
+        "leave": "a node leaves",
+        "models": "its models change",
+        "load": "its load changes",
+    }
     names["die"] = "a node dies without a word"
     for kind, name in names.items():
         found = sorted(result.settled.get(kind, []))
@@ -274,14 +289,14 @@ def table(result: Result) -> str:
         rows.append(f"| {name} | {len(found)} | {median(found):.2f} s | {late:.2f} s | {found[-1]:.2f} s |")
     spoken = result.puts - result.beats
     said = [
-        f"{result.nodes} nodes with {result.models} models each, {result.seconds:.0f} s, {result.changes} changes, "
-        f"{result.observers} of them watched while they listen.",
+        f"{result.nodes} nodes with {result.models} models each, {result.seconds:.0f} s, {result.changes} changes; "
+        f"{result.observers} listeners.",
         "",
         *rows,
         "",
-        f"The longest that anybody kept a route to a node that was gone: {result.stale:.1f} s (the TTL is {TTL:.0f} s).",
-        f"Words for each change: {spoken / result.changes:.2f}, and {result.beats / result.seconds:.1f} signs of life each "
-        f"second in all, of {result.size} bytes each.",
+        f"The longest that anybody kept a route to a node that was gone: {result.stale:.1f} s "
+        f"(the TTL is {TTL:.0f} s). Words for each change: {spoken / result.changes:.2f}, and",
+        f"{result.beats / result.seconds:.1f} signs of life each second in all, of {result.size} bytes each.",
     ]
     return "\n".join(said)
 

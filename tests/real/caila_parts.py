@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import grpc
 
-from fixtures.children import free_port
 from fixtures.parley import Gateway, Start
 from fixtures.peer import Peer, Seen, Told, peer
 from parley.serve.rpc.gate_messages import CLASSES, SERVICE
@@ -70,10 +69,9 @@ class Place(NamedTuple):
 
 
 @contextmanager
-def placed(start: Start, folder: Path) -> Iterator[Place]:
-    """Everything started, in one folder."""
+def placed(start: Start, folder: Path, *, rpc: str = "") -> Iterator[Place]:
+    """Everything started, in one folder; ``rpc``: where gRPC is served, "" for nowhere."""
     with peer(answer) as provider:
-        rpc = f"127.0.0.1:{free_port()}"
         services = [
             {"model": "just-ai/openai-proxy", "targets": ["oa/m"]},
             {"model": "just-ai/claude", "targets": ["an/c"]},
@@ -91,7 +89,7 @@ def placed(start: Start, folder: Path) -> Iterator[Place]:
         }  # fmt: skip
         config = {
             "store": f"sqlite:///{folder}/here.db",
-            "grpc": rpc,
+            **({"grpc": rpc} if rpc else {}),
             "providers": {**providers, **gates},
             "models": [*services, {"model": "far/service", "targets": ["gate/just-ai/openai-proxy"]}],
         }

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import grpc
 import httpx
 import openai
 import pytest
 
-from fixtures.children import ROOT, free_port
+from fixtures.children import ROOT
 from fixtures.parley import Start
 from real.caila_parts import (
     ANSWER,
@@ -29,8 +28,6 @@ from real.caila_parts import (
     TEXT,
     WORDS,
     Place,
-    Rpc,
-    asked,
     chunks,
     placed,
 )
@@ -254,11 +251,9 @@ def test_a_service_behind_a_service(place: Place) -> None:
 
 
 def test_keys_in_every_place(parley_server: Start, tmp_path: Path) -> None:
-    rpc = f"127.0.0.1:{free_port()}"
     here = parley_server(
         {
             "auth": {"required": True, "admin_key": "the-key"},
-            "grpc": rpc,
             "store": f"sqlite:///{tmp_path}/parley.db",
             "models": [{"model": "just-ai/openai-proxy", "targets": ["echo/echo"]}],
         }
@@ -272,11 +267,3 @@ def test_keys_in_every_place(parley_server: Start, tmp_path: Path) -> None:
         assert (refused.status_code, refused.json()["code"]) == (401, "unauthorized")
     listed = f"{here.url}/api/adapters/openai/models"
     assert [httpx.get(listed, headers=one).status_code for one in ({}, *shown)] == [401, 200, 200, 200]
-    with grpc.insecure_channel(rpc) as channel:
-        client, message = Rpc(channel), asked()
-        assert client.process(message).error.code == "unauthorized"
-        message.authToken = "the-key"
-        assert json.loads(client.process(message).predict.data.json)["choices"][0]["message"]["content"] == "Привет"
-        message.authToken = ""
-        told = client.process(message, metadata=[("mlp-api-key", "the-key")])
-        assert told.WhichOneof("body") == "predict"

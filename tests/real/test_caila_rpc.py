@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import grpc
 import pytest
 
-from fixtures.children import eventually
+from fixtures.children import eventually, free_port
 from fixtures.parley import Start
 from parley.serve.rpc.gate_messages import CLASSES
 from real.caila_parts import CLAUDE, CONFIG, LEFT, PRINTED, REFUSED, REQUEST, SPECS, Place, Rpc, asked, chunks, placed
@@ -14,7 +14,7 @@ from real.caila_parts import CLAUDE, CONFIG, LEFT, PRINTED, REFUSED, REQUEST, SP
 
 @pytest.fixture(scope="module")
 def place(parley_for_module: Start, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    with placed(parley_for_module, tmp_path_factory.mktemp("stores")) as found:
+    with placed(parley_for_module, tmp_path_factory.mktemp("stores"), rpc=f"127.0.0.1:{free_port()}") as found:
         yield found
 
 
@@ -128,3 +128,17 @@ def test_health_and_what_is_not_served(rpc: Rpc) -> None:
     with pytest.raises(grpc.RpcError) as raised:
         list(rpc.workers(iter([b""])))
     assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_keys_in_messages_and_metadata(parley_server: Start) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    models = [{"model": "just-ai/openai-proxy", "targets": ["echo/echo"]}]
+    parley_server({"auth": {"required": True, "admin_key": "the-key"}, "grpc": address, "models": models})
+    with grpc.insecure_channel(address) as channel:
+        client, message = Rpc(channel), asked()
+        assert client.process(message).error.code == "unauthorized"
+        message.authToken = "the-key"
+        assert json.loads(client.process(message).predict.data.json)["choices"][0]["message"]["content"] == "Привет"
+        message.authToken = ""
+        told = client.process(message, metadata=[("mlp-api-key", "the-key")])
+        assert told.WhichOneof("body") == "predict"

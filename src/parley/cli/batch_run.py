@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from secrets import token_hex
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import click
@@ -203,6 +204,9 @@ class Job:
                 await asyncio.wait([bar])
             for upstream in gateway.upstreams.values():
                 upstream.close()
+            # Connections are told of their end in the next turns of the loop.
+            for _ in range(3):
+                await asyncio.sleep(0)
 
     def _interrupt(self) -> None:
         """What is under way is finished; a second time it is not."""
@@ -249,8 +253,9 @@ class Job:
     async def _bar(self) -> None:
         from tqdm import tqdm
 
-        progress = self._progress
-        with tqdm(total=progress.total, initial=progress.done + progress.failed, unit="line", file=sys.stderr) as bar:
+        progress, width = self._progress, get_terminal_size((120, 24)).columns
+        before = progress.done + progress.failed
+        with tqdm(total=progress.total, initial=before, unit="line", file=sys.stderr, ncols=width) as bar:
             try:
                 while True:
                     self._draw(bar)

@@ -1,6 +1,5 @@
 """``parley publish`` and ``parley consume``: trying a stream by hand."""
 
-import asyncio
 import sys
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -92,6 +91,8 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _run(doing: Coroutine[Any, Any, T]) -> T:
+    import asyncio
+
     from parley.streams.address import UnfitAddressError
     from parley.streams.port import BrokerError
 

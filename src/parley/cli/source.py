@@ -28,7 +28,8 @@ class Found(Struct, frozen=True, kw_only=True):
     """What was found. With ``broken`` the settings are only what could still be made out.
 
     ``rejected`` are mistakes of included files, which were left out; ``absent`` tells of files that models need and
-    that are not there, ``warned`` of what should be known although it is right. ``files`` were read beside ``path``, and more are looked for by the patterns of ``sought``;
+    that are not there, ``warned`` of what should be known although it is right. ``files`` were read beside ``path``,
+    and more are looked for by the patterns of ``sought``;
     ``discovered`` are the servers of this machine. ``origins`` says in words where each provider comes from;
     ``offered`` which models a local server named.
     """

@@ -21,7 +21,7 @@ from parley.config.quotas import MAX_USD, WINDOWS
 from parley.config.shape import File, PriceEntry, RegistrationFile
 from parley.operations import OPERATIONS
 from parley.settings import EVERY, SERVED_STORE
-from parley.streams.address import KINDS
+from parley.streams.address import SCHEMES
 
 Rule: TypeAlias = dict[str, Any]
 
@@ -114,7 +114,7 @@ MEMBERS: Rule = {
     "properties": dict.fromkeys(SPELLINGS, EXTENSION),
 }
 MONEY: Rule = {"anyOf": [{"type": "number", "exclusiveMinimum": 0, "maximum": MAX_USD}, text(r"^[0-9]+(?:\.[0-9]+)?$")]}
-BROKER = rf"^(?:{'|'.join(KINDS)})://"
+BROKER = rf"^(?:{'|'.join(SCHEMES)})://"
 COUNTED = r"^(?:memory|store|rediss?://\S+)?$"
 STATUSES: Rule = {
     "anyOf": [{"type": "integer", "minimum": 400, "maximum": 599}, text("^(?:[45][0-9][0-9]|5xx|connect)$")]

@@ -10,7 +10,7 @@ from parley.config.document import Path
 from parley.config.parts import StreamEntry
 from parley.config.problem import Problem, suggest
 from parley.config.report import Report
-from parley.streams.address import CONNECTION, KINDS, Address, Role, UnfitAddressError, address_of, label_of
+from parley.streams.address import CONNECTION, Address, Role, UnfitAddressError, address_of, kinds, label_of
 from parley.streams.setup import Stream
 
 # As they are where the file names none.
@@ -53,7 +53,7 @@ def _address(
     except UnfitAddressError as error:
         report.add(path, str(error), _hint(url, connections, error.hint))
         return None
-    kind = KINDS[found.scheme]
+    kind = kinds()[found.scheme]
     if kind.needs and not _installed(kind.needs):
         message = f"{kind.title} needs packages that are not installed"
         report.add(path, message, f"pip install 'parley[{kind.extra}]'")
@@ -63,8 +63,8 @@ def _address(
 def _hint(url: str, connections: Mapping[str, str], usual: str) -> str:
     """A name that was meant."""
     scheme, sign, _ = url.partition("://")
-    if sign and scheme not in KINDS:
-        return suggest(scheme, list(KINDS), usual)
+    if sign and scheme not in kinds():
+        return suggest(scheme, list(kinds()), usual)
     named = _NAMED.search(url)
     return suggest(named[1], list(connections), usual) if named and named[1] not in connections else usual
 

@@ -74,6 +74,8 @@ class Gateway:
         self.seals: Seals | None = Seals(clock.now)
         self.hooks: Hooks | None = None
         self.copies: Copies | None = None
+        # Somebody keeps books: what a stream used is asked for also where its caller does not.
+        self.billed = False
         self.nodes: Directory | None = None
         self.fetcher: Fetcher | None = None
         self.fans = fans(settings)

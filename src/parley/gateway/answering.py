@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from msgspec import Raw
+
 from parley import jsontext
 from parley.failure import Failure, ParleyError
 from parley.gateway import heads
@@ -13,6 +15,8 @@ from parley.gateway.timing import ASKED, timed
 from parley.ir import Usage
 from parley.relay import (
     Asis,
+    Keeper,
+    MeteredStream,
     Outgoing,
     Relay,
     bad_answer,
@@ -39,7 +43,25 @@ def sent_by(job: "Job", route: Route) -> Outgoing:
     if asked.form is not None:
         return outgoing_form(route.way, asked.form)
     keeper = keeper_for(job, route, asked.members)
+    if job.streams and route.verbatim and (job.ticket is not None or job.gateway.billed) and _untold(asked, route):
+        return _metered(asked, route, keeper)
     return outgoing(route.way, job.request.body, asked.members, streams=job.streams, keeper=keeper)
+
+
+def _untold(asked: Asked, route: Route) -> bool:
+    """Whether nobody would hear what a stream used, and the provider can be asked to tell."""
+    metered, options = route.way.inlet.metered, route.way.provider.quirks.options
+    return metered is not None and metered[0] not in asked.members and options.get("stream_usage") is not False
+
+
+def _metered(asked: Asked, route: Route, keeper: Keeper | None) -> Outgoing:
+    """The request with the question what it used. The caller does not hear the answer."""
+    assert route.way.inlet.metered is not None
+    name, value = route.way.inlet.metered
+    members = {**asked.members, name: Raw(value)}
+    made = outgoing(route.way, jsontext.encode(members), members, streams=True, keeper=keeper)
+    made.hides_usage = True
+    return made
 
 
 def sent_instead(job: "Job", route: Route, asked: Asked) -> Outgoing:
@@ -65,6 +87,8 @@ def carrier_for(job: "Job", route: Route, kind: bytes) -> Relay:
         return relay(route.way, job.reply, streams=streams, events=events, keeper=keeper)
     if wire.stream_decoder is unspoken:
         return untranslated(wire, streams=streams, events=events, objects=objects)
+    if job.message.hides_usage and streams and events:
+        return MeteredStream(wire)
     carrier = tapped(job, route, verbatim(wire, streams=streams, events=events), events=events)
     return carrier or relay(route.way, job.reply, streams=streams, events=events, keeper=keeper)
 

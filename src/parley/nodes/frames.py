@@ -26,7 +26,7 @@ import msgspec
 from msgspec import Struct
 
 from parley.failure import KINDS, Failure
-from parley.nodes.presence import UnreadableError
+from parley.nodes.presence import UNREADABLE, UnreadableError
 from parley.ports import Headers
 
 ASK: Final = 1
@@ -156,7 +156,7 @@ def read_opening(message: bytes) -> tuple[Opening, bytes]:
     head, rest = _split(message)
     try:
         return _opening.decode(head), rest
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise UnreadableError(str(error)) from None
 
 
@@ -171,7 +171,7 @@ def read_ask(payload: bytes) -> tuple[Asked, bytes]:
     head, first = _split(payload)
     try:
         asked = _asked.decode(head)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise UnreadableError(str(error)) from None
     if not 0 < asked.total < 1e9 or asked.window < 0 or asked.size < len(first):
         raise UnreadableError("out of bounds")
@@ -219,7 +219,7 @@ def read_broken(payload: bytes) -> Failure:
     """The same read: in our own words. Raises UnreadableError."""
     try:
         found = _broken.decode(payload)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise UnreadableError(str(error)) from None
     kind = found.kind if found.kind in _SAID and found.kind in KINDS else "upstream_error"
     detail = found.detail if found.detail.isidentifier() and len(found.detail) < 64 else ""

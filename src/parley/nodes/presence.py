@@ -46,6 +46,8 @@ class UnreadableError(ValueError):
     """What arrived is not what a node says."""
 
 
+# What a decoder makes of what is none.
+UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _presence: Final = msgspec.msgpack.Decoder(Presence)
 _signed: Final = msgspec.msgpack.Decoder(Signed)
 
@@ -67,7 +69,7 @@ def read(message: bytes, verified: Callable[[str, bytes, bytes], bool]) -> tuple
         if unpacker.unconsumed_tail:
             raise UnreadableError("too large")
         presence = _presence.decode(data)
-    except (msgspec.MsgspecError, zlib.error) as error:
+    except (*UNREADABLE, zlib.error) as error:
         raise UnreadableError(str(error)) from None
     return _judged(presence, signed.key), signed.key
 

@@ -8,6 +8,7 @@ back. Everything that carries an answer has ``feed`` and ``close``, so the gatew
 from parley.relay.answer import (
     MAX_ANSWER,
     Asis,
+    MeteredStream,
     RebuiltWhole,
     Through,
     VerbatimStream,
@@ -28,6 +29,7 @@ __all__ = [
     "MAX_ANSWER",
     "Asis",
     "Keeper",
+    "MeteredStream",
     "Outgoing",
     "Passage",
     "Proxied",

@@ -141,6 +141,28 @@ class VerbatimStream(Relay):
         return self._glance(event, data)
 
 
+class MeteredStream(VerbatimStream):
+    """The same for a caller who did not ask what it used: the event that only tells that is for us."""
+
+    __slots__ = ("_hidden",)
+
+    def __init__(self, wire: Wire) -> None:
+        super().__init__(wire)
+        self._hidden = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """Whole events, unchanged, without that one."""
+        out = super().feed(data)
+        hidden, self._hidden = self._hidden, b""
+        return out.replace(hidden + b"\n\n", b"", 1) if hidden else out
+
+    def _glanced(self, block: bytes) -> Mark:
+        mark = super()._glanced(block)
+        if mark.usage is not None and not (mark.content or mark.finished or mark.end):
+            self._hidden = block
+        return mark
+
+
 class VerbatimLines(VerbatimStream):
     """The same for a wire whose events are lines, each one JSON object."""
 

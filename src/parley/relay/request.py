@@ -70,9 +70,9 @@ class Passage(Struct, frozen=True, kw_only=True):
 
 class Outgoing:
     """A request ready to leave: body parts, what could not go, headers it needs beside the provider's. ``keeper`` is
-    for its answer."""
+    for its answer; ``hides_usage``: what it tells of its usage was not asked for by the caller."""
 
-    __slots__ = ("body", "dropped", "headers", "include_usage", "keeper")
+    __slots__ = ("body", "dropped", "headers", "hides_usage", "include_usage", "keeper")
 
     def __init__(
         self,
@@ -83,6 +83,7 @@ class Outgoing:
         keeper: Keeper | None = None,
     ) -> None:
         self.keeper = keeper
+        self.hides_usage = False
         self.body = body
         self.dropped = dropped
         self.headers = headers

@@ -85,12 +85,14 @@ class Books:
         folder, retention = journal_folder(self._store), settings.ledger.retention
         made = self.ledger = Ledger(self._store, folder, retention=retention, count=count, write=self._write)
         self._gateway.observers = (*self._gateway.observers, made)
+        self._gateway.billed = True
         made.start()
 
     def _end(self) -> None:
         ledger, self.ledger = self.ledger, None
         if ledger is not None:
             gateway = self._gateway
+            gateway.billed = False
             gateway.observers = tuple(one for one in gateway.observers if one is not ledger)
             task = self._loop.create_task(ledger.close())
             self._leaving.add(task)

@@ -177,7 +177,7 @@ class CallerConnection:
             inlet = self.house.inlets.find(path, query)
         parser = self._parser
         method, version = parser.get_method(), parser.get_http_version()
-        self._max_body = self.house.max_upload if inlet is not None and inlet.form else self.house.max_body
+        self._max_body = self.house.most(inlet, path)
         refusal = self._head_refusal(path, version)
         if refusal is not None:
             self._refuse(refusal)
@@ -203,7 +203,7 @@ class CallerConnection:
         if self._body_bytes > self._max_body:
             self._refuse(edge.too_large(self._max_body))
         elif self._receiving is not None:
-            self._receiving.parts.append(data)
+            self._receiving.take(data)
             if self._body_bytes > self._due_bytes:
                 # A long upload is not a slow one: the time is for each so many bytes.
                 self._due_bytes = self._body_bytes + UPLOAD_BYTES

@@ -167,7 +167,7 @@ class HouseAsker:
         asking = Request(headers, self._body(inlet, request), house.gateway.request_id(given), target)
         entry = self._entry(asking, inlet, request)
         answer, job = await asked(house, asking, entry)
-        return _reply(answer, job, inlet)
+        return _reply(answer, job)
 
     def _inlet(self, target: bytes, request: Asked) -> Inlet:
         path, _, query = target.partition(b"?")
@@ -206,10 +206,10 @@ class HouseAsker:
         return self._behind.of(named)
 
 
-def _reply(answer: Answered, job: Delivery, inlet: Inlet) -> Reply:
+def _reply(answer: Answered, job: Delivery) -> Reply:
     """Errors of ours begin as those of messages do."""
     untried = job.lane is None and answer.status >= 400
-    if untried and answer.status == 404 and inlet.dialect == "openai" and job.model:
+    if untried and answer.status == 404 and job.model:
         answer = replace(answer, body=envelope.not_found(job.model, answer.body))
     return Reply(answer, untried or answer.status in _OURS)
 

@@ -5,10 +5,14 @@ Source: messaging contract sections 3 and 8.9.
 
 import re
 from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
 from typing import Final, Literal, TypeAlias
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 Role: TypeAlias = Literal["requests", "responses", "dead_letter"]
 CONNECTION: Final = "connection"
@@ -22,11 +26,11 @@ class BrokerKind(Struct, frozen=True, kw_only=True):
     """Brokers of one scheme. ``module`` is what speaks to them, ``needs`` the package that it imports, of ``extra``.
 
     ``variables`` name its server in the environment, the first that is set; ``usual`` is where it is looked for without
-    any ("" where one of them is needed, but for what is ``optional``). ``options`` are those of each role, ``times``
-    those of them that are durations.
+    any ("" where one of them is needed, but for what is ``optional``). ``requests`` and ``sent`` are the
+    options of URLs to read from (None: there are none) and to send to, ``times`` those of them that are durations.
     """
 
-    scheme: str
+    scheme: str = ""
     title: str
     module: str
     needs: str = ""
@@ -34,75 +38,26 @@ class BrokerKind(Struct, frozen=True, kw_only=True):
     variables: tuple[str, ...] = ()
     usual: str = ""
     optional: bool = False
-    options: Mapping[Role, tuple[str, ...]] = {}
+    requests: tuple[str, ...] | None = None
+    sent: tuple[str, ...] = ()
     times: tuple[str, ...] = ()
     example: str = ""
 
-
-_SENT: Final[tuple[Role, ...]] = ("responses", "dead_letter")
-
-
-def _options(requests: tuple[str, ...] | None, sent: tuple[str, ...]) -> dict[Role, tuple[str, ...]]:
-    asked: dict[Role, tuple[str, ...]] = {} if requests is None else {"requests": requests}
-    return asked | dict.fromkeys(_SENT, sent)
+    def options(self, role: Role) -> tuple[str, ...] | None:
+        """What a URL of that role may carry; None: there is no such role."""
+        return self.requests if role == "requests" else self.sent
 
 
-_SQS: Final = ("region", "raw", "nacklazy", "waittime")
-_JETSTREAM: Final = ("natsv2", "jetstream", "create")
+# The names of the table's rows, for whoever needs no more.
+SCHEMES: Final = ("nats", "rabbit", "redis", "kafka", "awssqs", "awssns", "gcppubsub", "azuresb", "mem")
 
-KINDS: Final[dict[str, BrokerKind]] = {
-    kind.scheme: kind
-    for kind in (
-        BrokerKind(
-            scheme="nats", title="NATS", module="nats", needs="nats", extra="nats",
-            variables=("NATS_SERVER_URL",), usual="nats://127.0.0.1:4222",
-            options=_options((*_JETSTREAM, "queue", "durable", "ack_wait"), _JETSTREAM), times=("ack_wait",),
-            example="nats://SUBJECT?jetstream=STREAM",
-        ),
-        BrokerKind(
-            scheme="rabbit", title="RabbitMQ", module="rabbit", needs="aio_pika", extra="rabbit",
-            variables=("RABBIT_SERVER_URL",),
-            options=_options(("prefetch_count", "create"), ("routing_key", "create")),
-            example="rabbit://QUEUE for requests, rabbit://EXCHANGE for answers",
-        ),
-        BrokerKind(
-            scheme="redis", title="Redis", module="redis_streams", needs="redis", extra="redis",
-            variables=("REDIS_URL",), usual="redis://127.0.0.1:6379",
-            options=_options(("group", "claim"), ("maxlen",)), times=("claim",), example="redis://STREAM?group=GROUP",
-        ),
-        BrokerKind(
-            scheme="kafka", title="Kafka", module="kafka", needs="confluent_kafka", extra="kafka",
-            variables=("KAFKA_BROKERS",), options=_options(("topic", "offset"), ("key_name",)),
-            example="kafka://GROUP?topic=TOPIC for requests, kafka://TOPIC for answers",
-        ),
-        BrokerKind(
-            scheme="awssqs", title="Amazon SQS", module="sqs", needs="botocore", extra="aws",
-            variables=("AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL"), optional=True, options=_options(_SQS, _SQS),
-            example="awssqs://sqs.REGION.amazonaws.com/ACCOUNT/QUEUE?region=REGION",
-        ),
-        BrokerKind(
-            scheme="awssns", title="Amazon SNS", module="sqs", needs="botocore", extra="aws",
-            variables=("AWS_ENDPOINT_URL_SNS", "AWS_ENDPOINT_URL"), optional=True, options=_options(None, ("region",)),
-            example="awssns:///arn:aws:sns:REGION:ACCOUNT:TOPIC?region=REGION",
-        ),
-        BrokerKind(
-            scheme="gcppubsub", title="Google Pub/Sub", module="pubsub", needs="google.cloud.pubsub_v1", extra="pubsub",
-            variables=("PUBSUB_EMULATOR_HOST",), optional=True,
-            options=_options(("max_recv_batch_size", "nacklazy"), ("max_send_batch_size",)),
-            example="gcppubsub://projects/PROJECT/subscriptions/SUBSCRIPTION, .../topics/TOPIC for answers",
-        ),
-        BrokerKind(
-            scheme="azuresb", title="Azure Service Bus", module="servicebus", needs="azure.servicebus", extra="azure",
-            variables=("SERVICEBUS_CONNECTION_STRING", "AZURE_SERVICEBUS_HOSTNAME"),
-            options=_options(("subscription", "listener_timeout"), ()), times=("listener_timeout",),
-            example="azuresb://TOPIC?subscription=SUBSCRIPTION",
-        ),
-        BrokerKind(
-            scheme="mem", title="memory of this process", module="memory",
-            options=_options(("ackdeadline",), ()), times=("ackdeadline",), example="mem://TOPIC",
-        ),
-    )
-}  # fmt: skip
+
+@cache
+def kinds() -> dict[str, BrokerKind]:
+    """Every kind of broker by its scheme."""
+    text = (files("parley.streams") / "brokers.toml").read_bytes()
+    rows = msgspec.toml.decode(text, type=dict[str, BrokerKind])
+    return {scheme: replace(row, scheme=scheme) for scheme, row in rows.items()}
 
 
 class Address(Struct, frozen=True, kw_only=True):
@@ -153,10 +108,10 @@ def seconds(text: str) -> float:
 def address_of(url: str, role: Role, connections: Mapping[str, str], env: Mapping[str, str]) -> Address:
     """What the URL means. Raises UnfitAddressError."""
     scheme, sign, _ = url.partition("://")
-    kind = KINDS.get(scheme)
+    kind = kinds().get(scheme)
     if not sign or kind is None:
-        raise UnfitAddressError(_unknown(scheme if sign else ""), f"known: {', '.join(f'{one}://' for one in KINDS)}")
-    if role not in kind.options:
+        raise UnfitAddressError(_unknown(scheme if sign else ""), f"known: {', '.join(f'{one}://' for one in kinds())}")
+    if kind.options(role) is None:
         raise UnfitAddressError(f"{kind.title} cannot be read from", "subscribe a queue to the topic, and read that")
     options = _given(url, kind, role)
     if scheme == "nats" and role == "requests" and not options.get("jetstream"):
@@ -182,7 +137,7 @@ def _given(url: str, kind: BrokerKind, role: Role) -> dict[str, tuple[str, ...]]
     options: dict[str, tuple[str, ...]] = {}
     for name, value in parse_qsl(urlsplit(url).query, keep_blank_values=True):
         options[name] = (*options.get(name, ()), value)
-    known = (*kind.options[role], CONNECTION)
+    known = (*(kind.options(role) or ()), CONNECTION)
     for name in options:
         if name not in known:
             raise UnfitAddressError(f'{kind.title} has no option "{name}" here', f"known: {', '.join(known)}")

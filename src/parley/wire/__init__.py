@@ -148,6 +148,7 @@ class Wire(Struct, frozen=True, kw_only=True):
     ``dressed(body)`` puts a whole answer into the frame that its callers expect. ``twin`` is the wire whose requests and
     answers these are, once they were prepared and before they are dressed; errors are its own. ``private`` are members of
     requests that only a worker knows: no other provider is sent them.
+    ``metered`` is the member (name, JSON text) by which a stream is asked to tell its usage in an event of its own.
     ``names_model``: its errors name the model that was asked for, which the failure then holds.
     ``cleared(body, members, options)`` gives members for a verbatim request without what another wire's provider
     sealed, and the paths of what was left out; None, and quickly, for a request that holds no such thing.
@@ -201,6 +202,7 @@ class Wire(Struct, frozen=True, kw_only=True):
     twin: str = ""
     private: tuple[str, ...] = ()
     names_model: bool = False
+    metered: tuple[str, bytes] | None = None
     called: Mapping[str, str] = {}
     places: Callable[[Mapping[str, Any], str], list[str]] | None = None
 

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from parley.io.brokers.memory import Memory
-from parley.streams.address import KINDS, Address
+from parley.streams.address import Address, kinds
 from parley.streams.port import BrokerError, Subscription, Topic
 
 
@@ -33,7 +33,7 @@ class Brokers:
 
 
 def _module(address: Address) -> Any:
-    kind = KINDS[address.scheme]
+    kind = kinds()[address.scheme]
     try:
         return import_module(f"parley.io.brokers.{kind.module}")
     except ImportError:

@@ -106,7 +106,7 @@ class KafkaSubscription:
 
         return [self._received(message) for message in _good(await self._call(taken))]
 
-    def _received(self, message: Message) -> Received:
+    def _received(self, message: Any) -> Received:
         place = (message.topic(), message.partition())
         offset = message.offset()
         self._offsets.setdefault(place, Offsets()).begun(offset)
@@ -125,7 +125,8 @@ class KafkaSubscription:
         offsets = self._offsets.get(place)
         next_offset = offsets.ended(offset) if offsets is not None else None
         if next_offset is not None:
-            mark = [TopicPartition(*place, next_offset)]
+            topic, partition = place
+            mark = [TopicPartition(topic, partition, next_offset)]
             await self._call(lambda: self._consumer.commit(offsets=mark, asynchronous=True))
 
     async def nack(self, message: Received, delay: float) -> None:
@@ -211,11 +212,11 @@ class KafkaTopic:
         if self._polling is None or self._polling.done():
             self._polling = asyncio.ensure_future(self._poll())
         try:
-            error = await told
+            failed = await told
         finally:
             self._waiting -= 1
-        if error is not None:
-            raise _told(KafkaException(error))
+        if failed is not None:
+            raise _told(KafkaException(failed))
 
     async def _poll(self) -> None:
         """Confirmations come while somebody asks for them."""

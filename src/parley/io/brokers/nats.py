@@ -30,11 +30,13 @@ async def connected(address: Address) -> Any:
         """Whoever asks hears of it."""
 
     try:
-        return await nats.connect(
-            address.server.split(","), connect_timeout=2, max_reconnect_attempts=-1, reconnect_time_wait=0.2,
-            allow_reconnect=True, error_cb=quiet, ping_interval=10, max_outstanding_pings=2, name="parley",
-            pending_size=0,
-        )  # fmt: skip
+        # It would try for ever: whoever opens it does that, and says so.
+        async with asyncio.timeout(_ANSWER):
+            return await nats.connect(
+                address.server.split(","), connect_timeout=2, max_reconnect_attempts=-1, reconnect_time_wait=0.2,
+                allow_reconnect=True, error_cb=quiet, ping_interval=10, max_outstanding_pings=2, name="parley",
+                pending_size=0,
+            )  # fmt: skip
     except (Error, OSError, TimeoutError, ValueError) as error:
         raise _told(error) from None
 

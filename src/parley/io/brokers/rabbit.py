@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
@@ -19,6 +20,9 @@ _WAIT: Final = 1.0
 _ANSWER: Final = 10.0
 _QUORUM: Final = {"x-queue-type": "quorum"}
 _COUNT: Final = "x-delivery-count"
+# Whoever asks hears of lost connections; its own words about them are no lines of our log.
+for _name in ("aiormq", "aio_pika"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
 _FAILED: Final = (AMQPError, BrokenFrameError, OSError, TimeoutError, RuntimeError)
 
 

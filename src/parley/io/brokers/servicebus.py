@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
@@ -18,6 +19,8 @@ T = TypeVar("T")
 _LEASE: Final = 30.0
 _WAIT: Final = 1.0
 _CONNECTION: Final = "Endpoint="
+# Whoever asks hears of lost connections; its own words about them are no lines of our log.
+logging.getLogger(ServiceBusMessage.__module__.partition("._")[0]).setLevel(logging.CRITICAL + 1)
 
 
 def _client(address: Address) -> Any:

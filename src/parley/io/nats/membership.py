@@ -60,7 +60,7 @@ class Membership:
         self._echo = self._last = 0.0
         self._rtt: float | None = None
         self._kv: Any = None
-        self._listens = False
+        self._listens = self._left = False
         self._key = f"{token_of(directory.id)}.{peers.slot}"
         self._sweeper = self._loop.call_later(SWEEP, self._sweep)
         self.roster.since = directory.since
@@ -85,7 +85,7 @@ class Membership:
 
     async def run(self) -> None:
         """For as long as we are a node."""
-        while True:
+        while not self._left:
             self._restart.clear()
             try:
                 await self._join()
@@ -102,13 +102,17 @@ class Membership:
                 self._kv = None
 
     async def leave(self) -> None:
-        """Say goodbye."""
-        self._sweeper.cancel()
+        """Say goodbye, and nothing more."""
+        self._left = True
         kv, self._kv = self._kv, None
         if kv is not None and self._link.connected:
             with contextlib.suppress(*_ERRORS):
                 async with asyncio.timeout(2):
                     await kv.put(self._key, self.card(leaves=True))
+
+    def end(self) -> None:
+        """Believe nothing any more."""
+        self._sweeper.cancel()
 
     def _failed(self, problem: str, error: Exception | None) -> None:
         self.problem = problem
@@ -257,6 +261,8 @@ class Membership:
                 continue
             self._changed.clear()
             await self._measure()
+            if self._left:
+                return
             await self._kv.put(self._key, self.card())
             self._telling.told(facts, self._loop.time())
 

@@ -104,10 +104,15 @@ class NatsNetwork:
         """Refuse new calls."""
         self._closed = True
 
-    async def close_down(self) -> None:
-        """Leave the network; what is under way is given up."""
+    async def withdraw(self) -> None:
+        """Say goodbye and take no more calls; those under way go on."""
         self._closed = True
         await self.members.leave()
+
+    async def close_down(self) -> None:
+        """Leave the network; what is under way is given up."""
+        await self.withdraw()
+        self.members.end()
         for asking in tuple(self._calling.values()):
             asking.break_off(_SHUTTING)
         for answering in tuple(self._answering.values()):
@@ -126,7 +131,8 @@ class NatsNetwork:
         return []
 
     def _up(self) -> None:
-        self._write(msgspec.json.encode({"event": "network.connected", "node": self._directory.id}))
+        told = {"event": "network.connected", "node": self._directory.id, "key": self._identity.public}
+        self._write(msgspec.json.encode(told))
         self._said = ""
         self.members.again()
 

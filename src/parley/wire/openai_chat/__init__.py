@@ -44,4 +44,5 @@ WIRE = Wire(
     demands=Demand("messages", b"[", "a list"),
     cleared=cleared,
     places=places,
+    metered=("stream_options", b'{"include_usage":true}'),
 )

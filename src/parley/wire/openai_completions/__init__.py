@@ -33,4 +33,5 @@ WIRE = Wire(
     places=prompt_places,
     several=("n",),
     demands=Demand("prompt", b'"[n', "a string, an array or null"),
+    metered=("stream_options", b'{"include_usage":true}'),
 )
