@@ -13,6 +13,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
+import httpx
 import jsonschema
 import pytest
 import schemathesis
@@ -70,6 +71,8 @@ FITTED = {
     "createSpeech": answerable(response_format="wav"),
     "createTranscription": answerable("timestamp_granularities", "stream", "chunking_strategy", file=b"hello there"),
     "createTranslation": answerable(file=b"hello there"),
+    "createFile": lambda body: body.update(file=LINES, purpose="batch"),
+    "createBatch": lambda body: body.update(endpoint="/v1/chat/completions", completion_window="24h"),
 }
 # Members of a form are texts: what does not fit may well be sent as what does, or not at all. Both dialects' models
 # are at one path, and what only Anthropic's knows is nothing in OpenAI's.
@@ -82,7 +85,9 @@ LOOSE = {
     "ResponsesInputTokensCountRequest": "input",
 }
 # They delete what the others are asked about.
-FATAL = {"deleteResponse", "deleteConversation", "deleteConversationItem"}
+FATAL = {"deleteResponse", "deleteConversation", "deleteConversationItem", "deleteFile", "cancelBatch"}
+LINE = {"custom_id": "1", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "echo", "messages": TURNS}}
+LINES = json.dumps(LINE).encode() + b"\n"
 
 
 def served(*given: str) -> list[str]:
@@ -123,6 +128,8 @@ def about(operation: dict[str, Any], schemas: dict[str, Any], known: dict[str, s
         if "image" in body["properties"]:
             # One file; schemathesis would send several as texts.
             body["properties"]["image"] = {"type": "string", "format": "binary"}
+        if "input_file_id" in body["properties"]:
+            body["properties"]["input_file_id"] = {"type": "string", "const": known["file_id"]}
         if "model" in body["properties"]:
             body["properties"]["model"] = {"type": "string", "const": "echo"}
             body["required"] = sorted({*body.get("required", ()), "model"})
@@ -140,7 +147,12 @@ def operations(gateway: Gateway) -> Operations:
     [first] = ask(gateway, "GET", f"/v1/conversations/{conversation}/items")["data"]
     response = ask(gateway, "POST", "/v1/responses", {"model": "echo", "input": "hello", "background": True})["id"]
     eventually(lambda: ask(gateway, "GET", f"/v1/responses/{response}")["status"] == "completed", 5, "it is answered")
+    form = {"files": {"file": ("lines.jsonl", LINES)}, "data": {"purpose": "batch"}}
+    file = httpx.post(f"{gateway.url}/v1/files", **form).json()["id"]
+    asked = {"input_file_id": file, "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+    batch = ask(gateway, "POST", "/v1/batches", asked)["id"]
     known = {"conversation_id": conversation, "item_id": first["id"], "response_id": response, "model": "echo"}
+    known |= {"file_id": file, "batch_id": batch}
     for operation in (found for item in described["paths"].values() for found in item.values()):
         if operation["x-parley-served"]:
             about(operation, described["components"]["schemas"], known)

@@ -9,6 +9,7 @@ from uvicorn.server import ServerState
 from gateway.parts import ANSWER, CHAT, MESSAGES, Stage
 from parley.serve.connection import CallerConnection
 from parley.serve.house import House
+from parley.settings import Limits
 from serve.parts import BODY, settle
 from serve.test_parity import Plug
 
@@ -110,6 +111,7 @@ async def test_what_is_refused_is_refused_after_a_good_request_too(data: bytes, 
 
 async def test_a_body_over_the_limit_and_a_gateway_that_drains() -> None:
     line = await known()
+    line.house.limits = Limits(body=5000)
     line.house.max_body = 5000
     await line.say(request(asking("x" * 5000)))
     assert line.answer().startswith(b"HTTP/1.1 413 ")

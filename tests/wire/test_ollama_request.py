@@ -263,7 +263,7 @@ def _failure(body: dict[str, Any]) -> Any:
         (b"/ollama", "ollama"),
         (b"/ollama/api/x", "ollama"),
         (b"/api/v0/nodes", "node_images"),
-        (b"/api/adapters/openai/models", "openai_chat"),
+        (b"/api/adapters/openai/models", "caila_adapter"),
         (b"/ollamas", "openai_chat"),
     ],
 )
