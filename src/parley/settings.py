@@ -194,8 +194,8 @@ class Limits(Struct, frozen=True):
 
 
 class Bodies(Struct, frozen=True):
-    """What is kept of requests and answers themselves: those of ``keys`` (patterns for names and ids; none: nothing), for
-    ``keep`` seconds, up to ``size`` bytes each; ``scrub``: without personal data."""
+    """What is kept of requests and answers themselves: those of ``keys`` (patterns for names and ids; none: nothing),
+    for ``keep`` seconds, up to ``size`` bytes each; ``scrub``: without personal data."""
 
     keys: tuple[str, ...] = ()
     keep: float = 7 * 86400.0

@@ -62,8 +62,8 @@ def test_commands_to_come_say_so(command, capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert (
-        f"parley {command} is not available yet. Available: serve, run, models, check, keys, store, logs, batch, nodes, import, publish, consume, openapi."
-        in err
+        f"parley {command} is not available yet. Available: serve, run, models, check, keys, store, logs, batch, nodes,"
+        " import, publish, consume, openapi." in err
     )
 
 

@@ -160,8 +160,7 @@ def test_one_mistake(text: str, line: int, column: int, message: str, hint: str)
 
 @pytest.mark.parametrize(
     ("text", "line", "column", "hint"),
-    [
-    ],
+    [],
 )
 def test_not_available_yet(text: str, line: int, column: int, hint: str) -> None:
     problem = only(text)

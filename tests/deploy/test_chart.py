@@ -20,7 +20,12 @@ FULL = {
     "secrets": ["keys"],
     "env": [{"name": "PARLEY_ADMIN_KEY", "value": "x"}],
     "grpc": {"enabled": True},
-    "ingress": {"enabled": True, "host": "ai.example.org", "className": "nginx", "tls": [{"hosts": ["ai.example.org"]}]},
+    "ingress": {
+        "enabled": True,
+        "host": "ai.example.org",
+        "className": "nginx",
+        "tls": [{"hosts": ["ai.example.org"]}],
+    },
     "autoscaling": {"enabled": True},
     "nodeSelector": {"disk": "fast"},
     "tolerations": [{"key": "gpu", "operator": "Exists"}],

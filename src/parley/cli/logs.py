@@ -44,7 +44,7 @@ def _filters(command: Any) -> Any:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; with --follow one object per line.")
 @store_option
 @click.option("--config", type=FILE, metavar="FILE", help="Where the store is named; default: ./parley.yaml.")
-def logs(  # noqa: PLR0913 - its options
+def logs(  # noqa: PLR0913, PLR0917 - its options
     store: str | None,
     config: Path | None,
     follow: bool,

@@ -64,6 +64,7 @@ class Fetching:
                 then(ended.result())
 
         task.add_done_callback(done)
+
         def stop() -> None:
             task.remove_done_callback(done)
             task.cancel()

@@ -72,8 +72,8 @@ class Fleet:
         return place
 
     def renew(self, provider: Provider, told: Mapping[str, int]) -> None:
-        """A provider's endpoints have changed while all else stays; ``told`` is how many requests are at work at some of
-        them, as they say, ours and others'."""
+        """A provider's endpoints have changed while all else stays; ``told`` is how many requests are at work at
+        some of them, as they say, ours and others'."""
         place = self._places.get(provider.name)
         if place is None:
             return

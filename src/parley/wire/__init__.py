@@ -145,9 +145,9 @@ class Wire(Struct, frozen=True, kw_only=True):
     ``forgets``: its stream encoder remembers nothing of a Delta of text that follows another one of the same block, and
     writes the same for both but for their words.
     ``prepared(body)`` gives the body that is read in place of a caller's own; its faults come before all others.
-    ``dressed(body)`` puts a whole answer into the frame that its callers expect. ``twin`` is the wire whose requests and
-    answers these are, once they were prepared and before they are dressed; errors are its own. ``private`` are members of
-    requests that only a worker knows: no other provider is sent them.
+    ``dressed(body)`` puts a whole answer into the frame that its callers expect. ``twin`` is the wire whose requests
+    and answers these are, once they were prepared and before they are dressed; errors are its own. ``private`` are
+    members of requests that only a worker knows: no other provider is sent them.
     ``metered`` is the member (name, JSON text) by which a stream is asked to tell its usage in an event of its own.
     ``names_model``: its errors name the model that was asked for, which the failure then holds.
     ``cleared(body, members, options)`` gives members for a verbatim request without what another wire's provider

@@ -42,9 +42,9 @@ class Inlet:
     ``form``: requests are multipart. ``demanded`` is the member no request can do without ("" for none), whose JSON
     text begins with one of ``first``. ``counts``: the operation only counts tokens. ``stateful``: requests refer to
     earlier ones, ``remembers``: or may. ``placed``: the model is named in the path. ``streams``: whether one is wanted
-    where no member says so; ``fixed``: no member can. ``stream_head`` are the header lines of a stream. ``texts``: its bytes are mostly
-    words, from which tokens can be guessed. ``model`` is asked for where a
-    request names none. ``documented``: the published document says what a request may hold. ``envelope`` is the form of
+    where no member says so; ``fixed``: no member can. ``stream_head`` are the header lines of a stream. ``texts``: its
+    bytes are mostly words, from which tokens can be guessed. ``model`` is asked for where a request names none.
+    ``documented``: the published document says what a request may hold. ``envelope`` is the form of
     what stands around the request proper, "" for nothing; that one is of another inlet of the ``family``.
     """
 
