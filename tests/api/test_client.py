@@ -80,6 +80,6 @@ def test_it_reads_errors(made: ModuleType, gateway: Gateway) -> None:
 def test_it_lists_models_and_is_told_what_is_not_implemented(made: ModuleType, gateway: Gateway) -> None:
     answer = call(made, gateway, "models.list_models")
     assert [model.id for model in answer.parsed.data] == ["echo"]
-    answer = call(made, gateway, "not_implemented.list_files")
+    answer = call(made, gateway, "not_implemented.containers_list")
     assert (answer.status_code, answer.parsed.error.code) == (501, "not_implemented")
     assert answer.headers["x-should-retry"] == "false"

@@ -120,6 +120,7 @@ def test_an_error_of_one_is_the_error_of_all(client: openai.OpenAI, upstream: Up
 
 
 def test_without_the_setting_it_is_refused_by_name(client: openai.OpenAI, upstream: Upstream) -> None:
+    upstream.take()
     with pytest.raises(openai.BadRequestError) as caught:
         client.chat.completions.create(model="refuses", messages=[{"role": "user", "content": "What is it like?"}], n=2)
     assert caught.value.param == "n"

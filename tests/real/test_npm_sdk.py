@@ -152,6 +152,6 @@ def test_errors(ask: Ask, asked: tuple[str, Gateway]) -> None:
     found = ask("errors")
     told = {"name": "InternalServerError", "status": 501, "code": "not_implemented", "type": "not_implemented_error"}
     refused = told | {"param": None, "retry": "false"}
-    assert [found[name] for name in ("upload", "list", "batch", "store")] == [refused] * 4
+    assert [found[name] for name in ("upload", "list", "tune", "store")] == [refused] * 4
     assert (found["nobody"]["name"], found["nobody"]["code"]) == ("NotFoundError", "model_not_found")
     assert (found["field"]["status"], found["field"]["param"]) == (400, "dimensions")

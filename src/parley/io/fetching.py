@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
 from parley.failure import Failure, ParleyError
-from parley.io.opening import Message, Opener
+from parley.io.opening import Opener
 from parley.io.pool import Pool
 from parley.ports import Call, Destination, Flight, Headers
 
@@ -108,7 +108,7 @@ class Fetching:
 
     async def _got(self, url: SplitResult, address: str, limit: int) -> bytes | Failure:
         opener = Pinned(self._loop, address, url.hostname or "")
-        pool = Pool(self._loop, opener)  # type: ignore[arg-type]
+        pool = Pool(self._loop, opener)
         target = (url.path or "/") + (f"?{url.query}" if url.query else "")
         to = Destination(
             method=b"GET", origin=f"{url.scheme}://{url.netloc}", path=target.encode(), first_byte=15.0, idle=15.0
@@ -122,18 +122,13 @@ class Fetching:
             pool.close()
 
 
-class Pinned:
+class Pinned(Opener):
     """Opens connections to one address, whatever the name; TLS is for the name."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, address: str, name: str) -> None:
-        self._loop = loop
-        self._writer = Opener(loop, {})
-        self._address = address
+        super().__init__(loop, {})
+        self._place = address
         self._name = name
-
-    def message(self, call: Call) -> Message:
-        """The request as parts."""
-        return self._writer.message(call)
 
     async def open(self, call: Call, protocol: Any) -> Failure | None:
         """Connect."""
@@ -144,7 +139,7 @@ class Pinned:
         try:
             async with asyncio.timeout(call.to.connect):
                 await self._loop.create_connection(
-                    lambda: protocol, self._address, port, ssl=context, server_hostname=name
+                    lambda: protocol, self._place, port, ssl=context, server_hostname=name
                 )
         except (OSError, TimeoutError):
             return Failure("upstream_unreachable", "nobody answers there", detail="connect_failed")

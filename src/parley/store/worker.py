@@ -19,7 +19,7 @@ import msgspec
 from parley.failure import Failure, ParleyError
 from parley.store.port import Away, Link, Outcome, Task
 
-MAX_TASKS: Final = 4096
+MAX_TASKS: Final = 32768
 MAX_BYTES: Final = 64 * 1024 * 1024
 MAX_BATCH: Final = 256
 # Between two tries, growing; each is shortened by chance, so that many gateways do not come at once.

@@ -127,11 +127,11 @@ const tasks = {
   },
 
   async errors() {
-    const file = await toFile(Buffer.from("{}"), "a.jsonl");
+    const part = { bytes: 2, filename: "a.jsonl", mime_type: "application/jsonl", purpose: "batch" };
     return {
-      upload: await refusal(() => client.files.create({ file, purpose: "batch" })),
-      list: await refusal(() => all(client.files.list())),
-      batch: await refusal(() => client.batches.retrieve("b")),
+      upload: await refusal(() => client.uploads.create(part)),
+      list: await refusal(() => all(client.vectorStores.list())),
+      tune: await refusal(() => client.fineTuning.jobs.retrieve("j")),
       store: await refusal(() => client.vectorStores.create({})),
       nobody: await refusal(() => client.chat.completions.create({ model: "nobody", messages: user("x") })),
       field: await refusal(() => client.embeddings.create({ model, input: "x", dimensions: 0 })),
