@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 from parley.hooks.places import Found, Frame, Indexes, Place, places, plain
 from parley.hooks.view import Pieces, Text, spliced
+from parley.hooks.whole import Kept
 
 _ENDS: Final = frozenset({"content_block_stop", "message_delta", "message_stop", "content-end", "message-end"})
 _REASONS: Final = ("finish_reason", "finishReason", "done_reason")
@@ -125,28 +126,13 @@ class StreamChange:
         return b"".join(out)
 
 
-class HeldStream:
-    """All of a stream held back until it is whole; then ``look`` sees its texts, each as one. ``lines``: an event is a
-    line; None: it is one JSON array."""
+class HeldStream(Kept):
+    """The same for a stream: its texts are seen each as one. ``lines``: an event is a line; None: it is one JSON
+    array."""
 
     def __init__(self, look: Callable[[list[Text]], None], *, lines: bool | None) -> None:
-        self._look = look
+        super().__init__(look)
         self._lines = lines
-        self._data: list[bytes] = []
-
-    def feed(self, data: bytes) -> bytes:
-        """See Change."""
-        self._data.append(data)
-        return b""
-
-    @property
-    def size(self) -> int:
-        """How many bytes there are so far."""
-        return sum(map(len, self._data))
-
-    def raw(self) -> bytes:
-        """All of it, as it came."""
-        return b"".join(self._data)
 
     def close(self) -> bytes:
         """See Change."""
