@@ -59,6 +59,15 @@ KINDS: dict[str, Kind] = {
 }
 
 
+# What is turned away at the door: the label of parley_rejected_total (fault contract section 4).
+REJECTED: dict[str, str] = {
+    "invalid_json": "json",
+    "unauthorized": "auth",
+    "body_too_large": "body_too_large",
+    "url_not_allowed": "ssrf",
+}
+
+
 class Failure(Struct, frozen=True):
     """One failure. ``message`` is for the caller: no key, no upstream address, no stack.
 

@@ -14,7 +14,7 @@ from tests.gateway.parts import (
 from parley.cache import ResponseCache
 from parley.cache.answer import Answer, read, stored
 from parley.cache.patience import DEADLINE
-from parley.gateway.ended import Ended
+from parley.ir import Usage
 from parley.settings import Registration
 
 # The configuration
@@ -69,7 +69,7 @@ def test_a_request_that_waited_over_a_change_neither_gets_nor_leaves_anything() 
         def enter(self, job: Any) -> bool:
             return False
 
-        def leave(self, job: Any, ended: Ended) -> None:
+        def leave(self, job: Any, usage: Usage, cost: int | None) -> None:
             """Nothing was counted."""
 
     stage = Cached()

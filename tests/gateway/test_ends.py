@@ -7,6 +7,7 @@ import pytest
 
 from gateway.parts import COUNT, DONE, JSON, MESSAGES, OPENING, STOP, WORD, Stage, error, only, registration
 from parley.failure import Failure
+from parley.keys import key_text
 from parley.tokens import PER_MESSAGE
 
 DRAIN = Failure("overloaded", "the gateway is shutting down", detail="drain")
@@ -258,6 +259,29 @@ def test_an_id_unfit_for_a_header_is_replaced(given: bytes | None) -> None:
     assert first != second
     assert first.startswith("req_")
     assert first.isascii()
+
+
+@pytest.mark.parametrize("around", ["%s", "Bearer %s", "x-%s-1", "parley_%s", "%s%s"])
+def test_a_key_sent_as_an_id_is_not_taken_for_one(around: str) -> None:
+    key = key_text("caller", b"k" * 32)
+    given = around.replace("%s", key)
+    gateway = Stage().gateway
+    assert key not in gateway.request_id(given.encode())
+    # One letter less, and it is no key.
+    short = around.replace("%s", key[:-1] + "_")
+    assert gateway.request_id(short.encode()) == short
+
+
+def test_what_is_turned_away_is_counted_by_its_reason() -> None:
+    stage = Stage()
+    _, ear = stage.ask_raw(b"{not json")
+    assert ear.status == 400
+    assert stage.counts["parley_rejected_total", "json"] == 1
+    stage.gateway.keyring.fill({}, exist=True)
+    _, ear = stage.ask()
+    assert (ear.status, stage.sent) == (401, [])
+    assert stage.counts["parley_rejected_total", "auth"] == 1
+    stage.quiet()
 
 
 def test_a_stale_connection_is_counted_for_its_provider() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from gateway.gated import Gated, all_of
 from gateway.parts import CHAT, MESSAGES, STOP, WORD, Stage
 from parley.gateway.job import Job
 
@@ -12,6 +13,7 @@ ANTHROPIC = (
     b'{"id":"msg_1","type":"message","role":"assistant","model":"c-1","content":[{"type":"text","text":"Hello."}],'
     b'"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":3,"output_tokens":2}}'
 )
+QUOTAS = all_of(requests=((1000, 60.0),), tokens=((10**9, 60.0),), parallel=100, budget=10**30, period=60.0)
 
 
 @pytest.mark.parametrize(
@@ -31,8 +33,9 @@ ANTHROPIC = (
     ],
 )
 @pytest.mark.parametrize("model", ["one", "claude"])
-def test_a_request_leaves_no_cycle(path: bytes, members: dict[str, Any], model: str) -> None:
-    stage = Stage()
+@pytest.mark.parametrize("limited", [False, True])
+def test_a_request_leaves_no_cycle(path: bytes, members: dict[str, Any], model: str, limited: bool) -> None:
+    stage = Gated(quotas=QUOTAS) if limited else Stage()
     # The first one imports and remembers.
     answered(stage, path, members, model)
     gc.collect()

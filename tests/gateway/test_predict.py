@@ -113,6 +113,14 @@ def test_answers_of_another_wire() -> None:
     assert "reasoning_content" not in message
 
 
+def test_what_is_dropped_is_named_as_the_caller_wrote_it() -> None:
+    turns = [*HELLO["messages"], {"role": "assistant", "content": "b", "thinking": "a"}, *HELLO["messages"]]
+    here = stage()
+    _, ear = tell(here, at("predict", "claude"), {"messages": turns, "max_tokens": 5})
+    here.sent[0].whole(b"{}")
+    assert ear.lines[b"x-parley-dropped"] == b"messages[1].thinking"
+
+
 def test_other_operations() -> None:
     paths = {"chat": "/chat/completions", "embeddings": "/embeddings"}
     here = stage(providers=(provider("a", paths=paths), provider("b"), provider("claude", "anthropic")))

@@ -65,6 +65,8 @@ def test_errors_are_the_providers_own(status: int, body: bytes) -> None:
     assert (ear.status, ear.text) == (status, body)
     assert (ear.lines[b"content-type"], ear.lines[b"x-own"]) == (b"text/x", b"1")
     assert ear.lines[b"z-requestid"] == b"z"
+    # Our own tries are spent; what is wrong with a request a client does not try again anyway.
+    assert ear.lines.get(b"x-should-retry") == (b"false" if status == 529 else None)
     here.quiet()
 
 

@@ -83,11 +83,11 @@ def test_only_of_named_keys_and_without_what_is_personal(parley_server: Start, t
     def asked(headers: dict[str, str], name: str, **more: Any) -> httpx.Response:
         return httpx.post(url, json={**ASKED, **more}, headers={**headers, "x-request-id": name})
 
-    eventually(lambda: asked({}, "nobody").status_code == 401, 10, "there are keys")
-    eventually(lambda: asked(other, "private").status_code == 200, 10, "both are known")
+    eventually(lambda: asked({}, "nobody").status_code == 401, 30, "there are keys")
+    eventually(lambda: asked(other, "private").status_code == 200, 30, "both are known")
     assert asked(watched, "streamed", stream=True).status_code == 200
     assert asked(watched, "wrong", messages=[]).status_code == 400
-    eventually(lambda: {"streamed", "wrong"} <= {row[0] for row in shown(path)}, 10, "they are written")
+    eventually(lambda: {"streamed", "wrong"} <= {row[0] for row in shown(path)}, 30, "they are written")
     found = {name: (json.loads(request), json.loads(answer)) for name, request, answer in shown(path)}
     assert "private" not in found
     clean = "mail <EMAIL_ADDRESS> or call <PHONE_NUMBER>"

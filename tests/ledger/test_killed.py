@@ -23,7 +23,7 @@ ASKED = json.dumps({"model": "echo", "messages": [{"role": "user", "content": "o
 
 def ask(gateway: Gateway, name: str) -> bool:
     """Whether it was answered."""
-    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=30)
     try:
         headers = {"content-type": "application/json", "x-request-id": name}
         connection.request("POST", "/v1/chat/completions", ASKED, headers)
@@ -63,15 +63,15 @@ def test_every_answer_is_there_once_after_kills(parley_server: Start, tmp_path: 
         for thread in threads:
             thread.start()
         before = len(answered)
-        eventually(lambda before=before: len(answered) > before + 100, 20, "answers")
+        eventually(lambda before=before: len(answered) > before + 100, 30, "answers")
         gateway.signal(signal.SIGKILL)
-        gateway.child.process.wait(5)
+        gateway.child.process.wait(30)
         over.set()
         for thread in threads:
             thread.join()
     last = parley_server(config)
     wanted = set(answered)
-    eventually(lambda: wanted <= written(path).keys(), 20, "all that was answered is written")
+    eventually(lambda: wanted <= written(path).keys(), 30, "all that was answered is written")
     assert last.stop() == 0
     assert set(written(path).values()) == {1}
     assert not list((tmp_path / "parley.db-ledger").iterdir())

@@ -1,16 +1,15 @@
 """The numbers of several processes as one, and their text."""
 
 import re
-import time
+from bisect import bisect_left
 
 import pytest
-from msgspec.structs import replace
 
-from parley.gateway.ended import Ended
+from gateway.parts import Stage
 from parley.gateway.families import FAMILIES, Family
 from parley.gateway.genai import SECOND_BOUNDS, TOKEN_BOUNDS
-from parley.gateway.measures import OTHER, Measures, label
-from parley.gateway.metrics import Metrics
+from parley.gateway.measures import OTHER, Measures, Series, label
+from parley.gateway.metrics import Curve, Metrics
 from parley.ir import Usage
 from parley.serve.metrics import Snapshot, exposition, merged, snapshot, worst
 from parley.settings import Registration, Settings, Target
@@ -100,45 +99,12 @@ async def test_one_process_tells_of_itself() -> None:
     assert values[("process_cpu_seconds_total",)] > 0
 
 
-class Job:
-    started = 0.0
-    tried_at = 0.5
-    opened = 0.0
-
-
 class Place:
     """What Measures asks of a gateway."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.metrics = Metrics()
-
-
-PLAIN = Ended(
-    "r",
-    0.0,
-    None,
-    "openai_chat",
-    "chat",
-    "fast",
-    "p",
-    "p/m",
-    200,
-    "ok",
-    "",
-    "done",
-    1,
-    2000.0,
-    100.0,
-    Usage(),
-    0,
-    False,
-    0,
-)
-
-
-def ended(**given: object) -> Ended:
-    return replace(PLAIN, **given)
 
 
 @pytest.fixture
@@ -149,10 +115,8 @@ def place() -> Place:
 
 def test_a_request_is_counted_by_operation_provider_and_model(place: Place) -> None:
     usage = Usage(input=100, output=11, cached=60, reasoning=5)
-    job = Job()
-    job.opened = 1.0
-    Measures(place).ended(job, ended(usage=usage, cost=3_000_000, stream=True))  # type: ignore[arg-type]
-    made, curves = place.metrics.counts, place.metrics.curves
+    Measures(place).series("chat", "p", "fast", "").add(2.0, 0.5, 1.0, usage, 3_000_000)  # type: ignore[arg-type]
+    made, curves = place.metrics.counts, {key: curve.values for key, curve in place.metrics.curves.items()}
     series = ("chat", "p", "fast")
     assert made == {
         ("parley_tokens_total", "p", "fast", "input", "exact"): 100,
@@ -172,7 +136,7 @@ def test_a_request_is_counted_by_operation_provider_and_model(place: Place) -> N
 def test_what_callers_make_up_has_one_label(place: Place) -> None:
     measures = Measures(place)  # type: ignore[arg-type]
     for number in range(3000):
-        measures.ended(Job(), ended(model=f"p/{number}"))  # type: ignore[arg-type]
+        measures.series("chat", "p", f"p/{number}", "")
     assert {key[3] for key in place.metrics.curves} == {OTHER}
     assert label(place.settings, "chat", "near/tiny") == "near/tiny"
     assert label(place.settings, "chat", "fast") == "fast"
@@ -181,36 +145,61 @@ def test_what_callers_make_up_has_one_label(place: Place) -> None:
 def test_an_unknown_price_is_no_price_of_nothing(place: Place) -> None:
     measures = Measures(place)  # type: ignore[arg-type]
     for cost in (None, 5):
-        measures.ended(Job(), ended(usage=Usage(1, 1, estimated=True), cost=cost))  # type: ignore[arg-type]
+        measures.series("chat", "p", "fast", "").add(2.0, 0.0, 0.0, Usage(1, 1, estimated=True), cost)
     assert place.metrics.counts[("parley_cost_unknown_total", "p", "fast")] == 1
     assert place.metrics.counts[("parley_cost_usd_total", "p", "fast")] == 5
     assert place.metrics.counts[("parley_tokens_total", "p", "fast", "input", "estimated")] == 2
-    assert sum(place.metrics.curves[("gen_ai_client_token_usage", "chat", "p", "fast", "input")]) == 0
+    assert sum(place.metrics.curves[("gen_ai_client_token_usage", "chat", "p", "fast", "input")].values) == 0
 
 
-def test_what_no_provider_was_asked_is_not_a_providers(place: Place) -> None:
-    measures = Measures(place)  # type: ignore[arg-type]
-    measures.ended(Job(), ended(provider="", model="nothing"))  # type: ignore[arg-type]
-    assert (place.metrics.counts, place.metrics.curves) == ({}, {})
+def test_what_no_provider_was_asked_is_not_a_providers() -> None:
+    stage = Stage()
+    measures = stage.gateway.measures = Measures(stage.gateway)
+    _, ear = stage.ask("nobody")
+    assert ear.status == 404
+    assert stage.gateway.metrics.curves == {}
+    assert stage.counts == {("parley_requests_total", "openai", "error", "model_not_found"): 1}
+    stage.ask()
+    stage.sent[0].whole()
+    assert measures.series("chat", "a", "one", "") is measures.series("chat", "a", "one", "")
+    assert {key[2] for key in stage.gateway.metrics.curves} == {"a"}
+
+
+@pytest.mark.parametrize("value", [-1.0, 0.0, 1.0, 1.5, 2.0, 3.0, 4.0, 9.0])
+@pytest.mark.parametrize("before", [0.0, 1.5, 2.5, 9.0])
+def test_a_value_falls_into_its_bucket_whatever_came_before(before: float, value: float) -> None:
+    bounds = (1.0, 2.0, 4.0)
+    curve = Curve(bounds)
+    curve.put(before)
+    curve.put(value)
+    wanted = [0.0] * 5
+    for one in (before, value):
+        wanted[bisect_left(bounds, one)] += 1
+    assert curve.values == [*wanted[:4], before + value]
 
 
 def test_a_new_configuration_names_new_models(place: Place) -> None:
     measures = Measures(place)  # type: ignore[arg-type]
-    measures.ended(Job(), ended(model="later"))  # type: ignore[arg-type]
+    measures.series("chat", "p", "later", "")
     later = Registration(model="later", targets=(Target("p", "m"),))
     place.settings = Settings(registrations={("chat", "later"): later})
-    measures.ended(Job(), ended(model="later"))  # type: ignore[arg-type]
+    measures.series("chat", "p", "later", "")
     assert {key[3] for key in place.metrics.curves} == {OTHER, "later"}
 
 
-def test_counting_costs_little(place: Place) -> None:
-    measures, job, one = Measures(place), Job(), ended(usage=Usage(10, 10), cost=7)  # type: ignore[arg-type]
+def test_where_a_route_is_counted_is_looked_up_once() -> None:
+    stage, asked = Stage(), []
 
-    def seconds() -> float:
-        begun = time.perf_counter()
-        for _ in range(2000):
-            measures.ended(job, one)  # type: ignore[arg-type]
-        return (time.perf_counter() - begun) / 2000
+    class Watched(Measures):
+        def series(self, operation: str, provider: str, model: str, kind: str) -> Series:
+            asked.append((operation, provider, model, kind))
+            return super().series(operation, provider, model, kind)
 
-    # Three microseconds on an idle machine; what is held here is that nothing is made anew for each request.
-    assert min(seconds() for _ in range(5)) < 12e-6
+    stage.gateway.measures = Watched(stage.gateway)
+    for number in range(3):
+        stage.ask()
+        stage.sent[number].whole()
+    assert asked == [("chat", "a", "one", "")]
+    assert stage.counts["parley_requests_total", "openai", "ok", ""] == 3
+    curve = stage.gateway.metrics.curves[(DURATION, "chat", "a", "one", "")]
+    assert sum(curve.values[:-1]) == 3

@@ -8,21 +8,25 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from parley.failure import Failure, ParleyError
-from parley.gateway.accounting import ended
+from parley.gateway.accounting import answerer, cost_of, ended, named, used
 from parley.gateway.admission import able, unknown_model
 from parley.gateway.cached import Cache
 from parley.gateway.delivery import Delivery
-from parley.gateway.ended import Ended, Gate, Observer, Outcome, Phase, Tariffs
+from parley.gateway.ended import Gate, Observer, Outcome, Phase, Tariffs
 from parley.gateway.fan import FanJob, fans
 from parley.gateway.hooked import Copies, Hooks
 from parley.gateway.job import Job
 from parley.gateway.keyring import Entry, Keyring, forbidden_model
-from parley.gateway.metrics import REJECTED, Metrics
+from parley.gateway.measures import Measures
+from parley.gateway.metrics import REJECTED, REQUESTS, Metrics
 from parley.gateway.personal import personal
 from parley.gateway.record import line, refused_line
 from parley.gateway.responses import ResponsesJob
 from parley.gateway.route import Served
-from parley.keys import OPERATOR
+from parley.gateway.slices import Slices
+from parley.gateway.tally import tally_for
+from parley.ir import Usage
+from parley.keys import OPERATOR, holds_key
 from parley.nodes import Directory
 from parley.plan import Fleet
 from parley.ports import Caller, Clock, Configs, Contexts, Fetcher, Memory, Request, Timer, Upstream
@@ -70,6 +74,7 @@ class Gateway:
         self.gate: Gate | None = None
         self.tariffs: Tariffs | None = None
         self.observers: tuple[Observer, ...] = ()
+        self.measures: Measures | None = None
         self.cache: Cache | None = None
         self.seals: Seals | None = Seals(clock.now)
         self.hooks: Hooks | None = None
@@ -78,6 +83,7 @@ class Gateway:
         self.billed = False
         self.nodes: Directory | None = None
         self.fetcher: Fetcher | None = None
+        self.slices = Slices(clock)
         self.fans = fans(settings)
         self.when_idle: Callable[[], None] | None = None
         self._write = write
@@ -165,9 +171,11 @@ class Gateway:
         return job
 
     def request_id(self, given: bytes | None) -> str:
-        """The caller's id where it is fit for a header and a log, else a new one."""
+        """The caller's id where it is fit for a header and a log, else a new one: a key that came by mistake is not."""
         if given is not None and 0 < len(given) <= 128 and given.isascii() and given.decode().isprintable():
-            return given.decode()
+            said = given.decode()
+            if not holds_key(said):
+                return said
         self._ids += 1
         if not self._block or not self._ids & 255:
             self._block = f"{self._prefix}{self._ids >> 8:06x}"
@@ -204,12 +212,41 @@ class Gateway:
 
     def ended(self, job: Delivery, outcome: Outcome, kind: str, phase: Phase) -> None:
         """Every job ends here, once."""
-        self.metrics.count("parley_requests_total", job.inlet.dialect, outcome, kind)
+        route = job.route
+        if outcome != "ok" or route is None or job.replayed is not None:
+            self._ended_otherwise(job, outcome, kind, phase)
+            return
+        tally = route.tally
+        if tally is None:
+            tally = route.tally = tally_for(self, job)
+        tally.requests.value += 1
+        self.closed(job, outcome, kind, phase)
+        series = tally.series
+        if series is None and self.gate is None and not self.observers:
+            return
+        usage, took = used(job, outcome), job.last_sent - job.started
+        cost = cost_of(job, usage)
+        if series is not None:
+            series.add(took, job.tried_at - job.started, job.opened, usage, cost)
+        if self.gate is not None or self.observers:
+            self._tell(job, usage, cost, took, (outcome, kind, phase))
+
+    def _ended_otherwise(self, job: Delivery, outcome: Outcome, kind: str, phase: Phase) -> None:
+        """Failed, left, or answered by nobody whom it was sent to."""
+        self.metrics.count(REQUESTS, job.inlet.dialect, outcome, kind)
         if outcome == "client_abort":
             self.metrics.count("parley_client_aborts_total", phase)
         self.closed(job, outcome, kind, phase)
-        if self.gate is not None or self.observers:
-            self._tell(job, ended(job, outcome, kind, phase))
+        usage, took = used(job, outcome), self.now() - job.started
+        cost = cost_of(job, usage)
+        by = answerer(job)
+        if self.measures is not None and by:
+            series = self.measures.series(job.inlet.operation, by, named(job), kind)
+            if job.replayed is not None:
+                series.replayed(took)
+            else:
+                series.add(took, job.tried_at - job.started, job.opened, usage, cost)
+        self._tell(job, usage, cost, took, (outcome, kind, phase))
 
     def closed(self, job: Delivery, outcome: Outcome, kind: str, phase: Phase) -> None:
         """The same for one whose parts were jobs of their own: they were counted."""
@@ -219,15 +256,19 @@ class Gateway:
         if self.settings.log_requests:
             self._write(line(job, outcome, kind, phase))
 
-    def _tell(self, job: Delivery, facts: Ended) -> None:
+    def _tell(
+        self, job: Delivery, usage: Usage, cost: int | None, took: float, how: tuple[Outcome, str, Phase]
+    ) -> None:
         if self.gate is not None and job.ticket is not None:
-            self.gate.leave(job, facts)
-        for observer in self.observers:
-            observer.ended(job, facts)
+            self.gate.leave(job, usage, cost)
+        if self.observers:
+            facts = ended(job, usage, cost, took, how)
+            for observer in self.observers:
+                observer.ended(job, facts)
 
     def turned_away(self, dialect: str, request_id: str, reason: str, status: int) -> None:
         """A request for a hot path that was refused at the door never becomes a job; it has its line all the same."""
-        self.metrics.count("parley_requests_total", dialect, "error", reason)
+        self.metrics.count(REQUESTS, dialect, "error", reason)
         if self.settings.log_requests:
             self._write(refused_line(dialect, request_id, reason, status))
 

@@ -50,13 +50,19 @@ def counted_usage(job: "Delivery", outcome: Outcome) -> Usage | None:
     return replace(usage, output=relay.pieces, estimated=True)
 
 
-def ended(job: "Delivery", outcome: Outcome, kind: str, phase: Phase) -> Ended:
-    """The value for a job that has just ended."""
+def answerer(job: "Delivery") -> str:
+    """The label of the provider whose answer it was; "" where no try was made."""
+    lane, kept = job.lane, job.replayed
+    if lane is not None:
+        return lane.provider.label
+    return "" if kept is None else kept.target.partition("/")[0]
+
+
+def ended(job: "Delivery", usage: Usage, cost: int | None, took: float, how: tuple[Outcome, str, Phase]) -> Ended:
+    """The value for a job that has just ended, after so many seconds."""
     gateway, lane, course, first, key = job.gateway, job.lane, job.course, job.first_byte, job.key
-    took = gateway.now() - job.started
-    usage = _usage(job, outcome)
+    outcome, kind, phase = how
     kept = job.replayed
-    target = kept.target if kept is not None else "" if lane is None else lane.target.name
     return Ended(
         job.request.id,
         gateway.wall() - took,
@@ -64,8 +70,8 @@ def ended(job: "Delivery", outcome: Outcome, kind: str, phase: Phase) -> Ended:
         job.inlet.dialect,
         job.inlet.operation,
         named(job),
-        target.partition("/")[0] if lane is None else lane.provider.label,
-        target,
+        answerer(job),
+        kept.target if kept is not None else "" if lane is None else lane.target.name,
         job.status,
         outcome,
         kind,
@@ -74,7 +80,7 @@ def ended(job: "Delivery", outcome: Outcome, kind: str, phase: Phase) -> Ended:
         took * 1000,
         None if first is None else first * 1000,
         usage,
-        _cost(job, usage),
+        cost,
         job.streams,
         job.bytes_out,
         kept is not None,
@@ -83,10 +89,10 @@ def ended(job: "Delivery", outcome: Outcome, kind: str, phase: Phase) -> Ended:
 
 def spent(job: "Delivery") -> int | None:
     """What an answer that is just given costs, in picodollars; None where nobody knows."""
-    return _cost(job, _usage(job, "ok"))
+    return cost_of(job, used(job, "ok"))
 
 
-def _usage(job: "Delivery", outcome: Outcome) -> Usage:
+def used(job: "Delivery", outcome: Outcome) -> Usage:
     """What was used. A try that failed before its answer began is nobody's bill; one that was left may well be.
     Counting tokens is free."""
     if job.inlet.counts:
@@ -109,8 +115,8 @@ def _spoken(job: "Delivery") -> int | None:
         return None
 
 
-def _cost(job: "Delivery", usage: Usage) -> int | None:
-    """0 where nothing was used, None where nobody knows what it costs."""
+def cost_of(job: "Delivery", usage: Usage) -> int | None:
+    """In picodollars: 0 where nothing was used, None where nobody knows what it costs."""
     lane, tariffs = job.lane, job.gateway.tariffs
     if lane is None or usage is _NOTHING:
         return 0

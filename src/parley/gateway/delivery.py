@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from parley.failure import Failure
+from parley.failure import REJECTED, Failure
 from parley.gateway import heads
 from parley.gateway.admission import Asked
 from parley.gateway.answering import error_event, reply_to, told
@@ -223,6 +223,9 @@ class Delivery:
     def _refuse(self, failure: Failure) -> None:
         """The one error answer, in the caller's own dialect."""
         self.over = True
+        reason = REJECTED.get(failure.kind)
+        if reason is not None:
+            self.gateway.metrics.count("parley_rejected_total", reason)
         wire = self.inlet.wire
         if wire.names_model:
             failure = replace(failure, model=self.model)

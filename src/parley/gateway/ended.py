@@ -83,5 +83,5 @@ class Gate(Protocol):
     def enter(self, job: "Job") -> bool:
         """Whether it may go on at once; else ``job.admitted()`` or ``job.cut()`` follows. Raises ParleyError."""
 
-    def leave(self, job: "Delivery", ended: Ended) -> None:
-        """It is over. Called once for every job that has a ticket."""
+    def leave(self, job: "Delivery", usage: Usage, cost: int | None) -> None:
+        """It is over, and this is what it came to. Called once for every job that has a ticket."""

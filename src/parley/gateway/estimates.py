@@ -58,6 +58,8 @@ def _most(members: Mapping[str, Any], registration: Registration) -> int | None:
 
 
 def _plain(settings: Mapping[str, Any]) -> int | None:
+    if not settings:
+        return None
     for name in _LIMITS:
         value = settings.get(name)
         if isinstance(value, int) and value > 0:

@@ -16,6 +16,7 @@ Merge: TypeAlias = Literal["sum", "max", "min", "worst"]
 Key: TypeAlias = tuple[str, ...]
 
 # Configurations, and files included by them, that were not taken. Has no labels and is always shown.
+REQUESTS = "parley_requests_total"
 REJECTED = "parley_config_rejected_total"
 CACHE = "parley_cache_total"
 COST = "parley_cost_usd_total"
@@ -27,6 +28,10 @@ MESSAGES = "parley_messages_total"
 BACKLOG = "parley_messages_backlog"
 AGE = "parley_messages_age_seconds"
 IN_FLIGHT = "parley_messages_in_flight"
+BATCHES = "parley_batches_total"
+BATCHES_OPEN = "parley_batches_open"
+BATCH_LINES = "parley_batch_lines_total"
+BATCH_IN_FLIGHT = "parley_batch_lines_in_flight"
 LOADED = "parley_config_loaded_timestamp_seconds"
 LAG = "parley_loop_lag_seconds"
 LOG_DROPPED = "parley_log_dropped_total"
@@ -75,7 +80,7 @@ def _curve(help: str, bounds: tuple[float, ...], *labels: str) -> Family:
 
 
 FAMILIES: Final[dict[str, Family]] = {
-    "parley_requests_total": _total("Requests that have ended, by how", "dialect", "outcome", "kind"),
+    REQUESTS: _total("Requests that have ended, by how", "dialect", "outcome", "kind"),
     "parley_upstream_errors_total": _total("Failed tries", "provider", "kind", "phase"),
     "parley_retries_total": _total("Further tries at the same target", "provider", "reason"),
     "parley_fallbacks_total": _total("Further tries at another target", "from", "to"),
@@ -84,6 +89,8 @@ FAMILIES: Final[dict[str, Family]] = {
     "parley_client_aborts_total": _total("Callers that left before the end", "phase"),
     STORE_ERRORS: _total("What the store could not do", "kind"),
     MESSAGES: _total("Messages from brokers, by what came of them", "broker", "outcome"),
+    BATCHES: _total("Batches that have ended, by how", "status"),
+    BATCH_LINES: _total("Lines of batches, by what came of them", "outcome"),
     CACHE: _total("Requests that the response cache was asked about", "result"),
     TOKENS: _total("Tokens, as counted by the provider or estimated", "provider", "model", "kind", "usage"),
     COST: _total("What answers cost, in USD", "provider", "model"),
@@ -99,6 +106,8 @@ FAMILIES: Final[dict[str, Family]] = {
     BACKLOG: _gauge("Messages that wait", "stream", merge="max"),
     AGE: _gauge("Seconds that the message which came last had waited", "stream", merge="max"),
     IN_FLIGHT: _gauge("Messages that are worked on", "stream"),
+    BATCHES_OPEN: _gauge("Batches that are not over, of all processes on the store", "status", merge="max"),
+    BATCH_IN_FLIGHT: _gauge("Lines of batches that are asked now"),
     LOADED: _gauge("When the configuration was loaded, in seconds since 1970", merge="min"),
     LAG: _gauge("The longest that the event loop was late in the last 30 s", merge="max"),
     WORKERS: _gauge("Processes that serve now", merge="max"),

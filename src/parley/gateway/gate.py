@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
 from parley.failure import Failure, ParleyError
-from parley.gateway.ended import Ended
 from parley.gateway.estimates import tokens_of
 from parley.gateway.lobby import Lobby
 from parley.gateway.toll import Meters, Toll, toll_for
+from parley.ir import Usage
 from parley.limits import MONEY, TOKENS, Answer, Ask, Meter
 from parley.limits.spoken import reason, refusal
 from parley.ports import Timer
@@ -49,7 +49,8 @@ class Ticket:
     __slots__ = ("epochs", "inside", "job", "lines", "needs", "toll", "until", "waits")
 
     def __init__(self, job: "Job", toll: Toll) -> None:
-        self.job = job
+        # Until it has left: the two must not keep one another alive.
+        self.job: Job | None = job
         self.toll = toll
         self.needs: Sequence[int] = toll.ones
         self.epochs: list[float] | None = None
@@ -59,11 +60,18 @@ class Ticket:
 
     def admit(self) -> None:
         """Its job goes on after it has waited. Whatever it comes to, others wait as well."""
+        job = self.job
+        assert job is not None
         try:
-            self.job.admitted()
+            job.admitted()
         except Exception:
             logging.getLogger("parley").exception("a request that had waited could not be handled")
-            self.job.cut(Failure("internal", "the gateway failed to handle the request"))
+            job.cut(Failure("internal", "the gateway failed to handle the request"))
+
+    def cut(self, failure: Failure) -> None:
+        """Its job ends while it waits."""
+        assert self.job is not None
+        self.job.cut(failure)
 
 
 class Gate:
@@ -109,17 +117,21 @@ class Gate:
             toll = self._toll(job, tolls)
         ticket = job.ticket = Ticket(job, toll)
         if toll.weighs:
-            self._weigh(ticket)
+            self._weigh(ticket, job)
         if toll.meters and not self._take(ticket):
             return self._wait(ticket)
         return self._unbounded or self.lobby.enter(ticket)
 
-    def leave(self, job: "Delivery", ended: Ended) -> None:
+    def leave(self, job: "Delivery", usage: Usage, cost: int | None) -> None:
         """See parley.gateway.ended.Gate."""
         ticket = job.ticket
         assert isinstance(ticket, Ticket)
+        ticket.job = None
         if ticket.epochs is not None:
-            self._settle(ticket, ended)
+            tokens = usage.input + usage.output
+            if job.replayed is not None:
+                tokens = cost = 0
+            self._settle(ticket, tokens, cost or 0)
         elif ticket in self._waiting:
             del self._waiting[ticket]
         if ticket.inside or ticket.waits:
@@ -156,8 +168,8 @@ class Gate:
         tolls[(job.inlet.operation, job.model)] = toll
         return toll
 
-    def _weigh(self, ticket: Ticket) -> None:
-        toll, job = ticket.toll, ticket.job
+    def _weigh(self, ticket: Ticket, job: "Job") -> None:
+        toll = ticket.toll
         if toll.money and toll.unpriced and self._settings.quotas.unknown_price == "refuse":
             message = f"what {job.model[:200]!r} costs is not known, and the budget allows only what is"
             raise self._shed(ticket, "budget", Failure("budget_exceeded", message))
@@ -179,15 +191,17 @@ class Gate:
         """Whether it has passed; if not, it has to wait for the bank. Raises what it is refused with."""
         gateway, toll, needs = self._gateway, ticket.toll, ticket.needs
         now, wall = gateway.now(), gateway.wall() if toll.money else 0.0
-        for meter, need in zip(toll.meters, needs, strict=True):
-            if need > meter.room(now, wall):
+        # By their places: pairs of them would have to be made.
+        for place, meter in enumerate(toll.meters):
+            if needs[place] > meter.room(now, wall):
                 if not self._hopeful(ticket, now, wall):
                     return False
                 break
-        epochs = ticket.epochs = []
-        for meter, need in zip(toll.meters, needs, strict=True):
-            meter.take(need, now)
+        epochs: list[float] = []
+        for place, meter in enumerate(toll.meters):
+            meter.take(needs[place], now)
             epochs.append(meter.epoch)
+        ticket.epochs = epochs
         for part in toll.shown:
             ticket.lines += part.lines(now)
         if toll.told:
@@ -244,17 +258,16 @@ class Gate:
         self._gateway.metrics.count("parley_shed_total", why)
         return ParleyError(failure)
 
-    def _settle(self, ticket: Ticket, ended: Ended) -> None:
+    def _settle(self, ticket: Ticket, tokens: int, cost: int) -> None:
         """What was reserved is given back, what was used is kept."""
-        gateway, epochs, usage, toll, needs = self._gateway, ticket.epochs, ended.usage, ticket.toll, ticket.needs
+        gateway, epochs, toll, needs = self._gateway, ticket.epochs, ticket.toll, ticket.needs
         assert epochs is not None
         ticket.epochs = None
         now, wall = gateway.now(), gateway.wall() if toll.money else 0.0
-        tokens = 0 if ended.cached else usage.input + usage.output
-        cost = 0 if ended.cached else ended.cost or 0
-        for meter, need, epoch in zip(toll.meters, needs, epochs, strict=True):
+        for place, meter in enumerate(toll.meters):
             kind = meter.kind
-            meter.settle(epoch, need, tokens if kind == TOKENS else cost if kind == MONEY else 0, now, wall)
+            used = tokens if kind == TOKENS else cost if kind == MONEY else 0
+            meter.settle(epochs[place], needs[place], used, now, wall)
         if toll.told:
             self._tell(toll)
 
@@ -364,7 +377,7 @@ class Gate:
                     raise self._missed(ticket, now)
             except ParleyError as error:
                 self._waiting.pop(ticket, None)
-                ticket.job.cut(error.failure)
+                ticket.cut(error.failure)
 
     def _passed(self, ticket: Ticket) -> None:
         del self._waiting[ticket]

@@ -67,7 +67,8 @@ class LaneHead(Struct, frozen=True):
 
 def covered(body: bytes, provider: Provider) -> bytes:
     """An error body without the provider's credentials: some tell in it what they were sent."""
-    for secret in (*provider.keys, *(value for name, value in provider.headers if _SECRET.search(name))):
+    own = () if provider.signing is None else provider.signing.secrets
+    for secret in (*provider.keys, *own, *(value for name, value in provider.headers if _SECRET.search(name))):
         text = secret.rpartition(" ")[2].encode()
         if len(text) >= _SHORTEST and text in body:
             body = body.replace(text, _HIDDEN)

@@ -91,7 +91,7 @@ class Lobby:
     def _cut(self, ticket: "Ticket", message: str) -> None:
         self._drop(ticket)
         self._gateway.metrics.count(SHED, OVERLOAD)
-        ticket.job.cut(self._failure(message))
+        ticket.cut(self._failure(message))
 
     def _failure(self, message: str) -> Failure:
         return Failure("overloaded", message, retry_after=self._gateway.settings.admission.wait)

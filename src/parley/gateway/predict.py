@@ -34,6 +34,7 @@ _FLAGS: Final = (_TRUE, Raw(b"false"), Raw(b"null"))
 _COUNTED: Final = Raw(b'{"include_usage":true}')
 _OPTIONS: Final = "stream_options"
 _LINES: Final = b"application/x-ndjson"
+_THOUGHTS: Final = ".reasoning_content"
 _EVENTS: Final = b"text/event-stream"
 _ROOT: Final = re.compile(r"[^.\[]+")
 _STREAMED: Final = ("chat", "completions")
@@ -102,9 +103,18 @@ class PredictJob(ProxyJob):
             sent.body = jsontext.replaced(body, jsontext.members(body), {"model": f"{way.target.model}/{self._own}"})
         elif self._own and self._own != way.target.model:
             gone = (*gone, "model")
+        if sent.dropped:
+            sent.dropped = tuple([self._said(name) for name in sent.dropped])
         if gone:
             sent.dropped = (*gone, *sent.dropped)
         return sent
+
+    def _said(self, name: str) -> str:
+        """A member of the request by the name that its caller wrote."""
+        call, turn = self.call, name.removesuffix(_THOUGHTS)
+        if call is None or turn == name or b'"thinking"' not in call.raw or b'"reasoning_content"' in call.raw:
+            return name
+        return f"{turn}.thinking"
 
     def shaped(self, failure: Failure) -> tuple[int, bytes]:
         """An error answer of the dialect that it came in; the field is named as the caller wrote it."""

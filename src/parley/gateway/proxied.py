@@ -145,6 +145,9 @@ class ProxyJob(FanJob):
         self.status, headers, body = verdict
         kind = next((value for name, value in headers if name == b"content-type"), b"")
         lines = (heads.typed(kind) if kind else b"") + heads.downward(headers) + told(self)
+        # Of what a refusal says, the provider's own headers tell the rest.
+        tries = 0 if self.course is None else self.course.attempts
+        lines += heads.refusing(replace(failure, retry_after=None), self.status, tries)
         self._caller.answer(self.status, lines, body)
         self._end("error", failure.log_kind, "pre")
 

@@ -200,9 +200,11 @@ class ResponsesJob(Job):
         return self._name
 
     def _deliver(self, carrier: Relay, out: bytes) -> None:
-        for terminal in _TERMINAL:
-            if terminal in out:
-                self._keep(_response_in(out[out.index(terminal) :]))
+        if self._is_kept():
+            for terminal in _TERMINAL:
+                at = out.find(terminal)
+                if at >= 0:
+                    self._keep(_response_in(out[at:]))
         super()._deliver(carrier, out)
 
     def _answer(self, out: bytes) -> None:
@@ -212,11 +214,15 @@ class ResponsesJob(Job):
     def _keep(self, response: bytes) -> None:
         """Remember it, unless the caller asked not to."""
         memory, route = self.gateway.memory, self.route
-        if memory is None or route is None or not (self.keeps and self._stores()):
+        if memory is None or route is None or not self._is_kept():
             return
         kept = self._kept(response, route.way.provider.name, native=route.same)
         if kept is not None:
             memory.keep(kept)
+
+    def _is_kept(self) -> bool:
+        """Whether the caller lets it be remembered, and there is something to remember it."""
+        return self.gateway.memory is not None and self.keeps and self._stores()
 
     def _kept(self, response: bytes, provider: str, *, native: bool) -> Kept | None:
         """What is remembered of a response, None where it has no id."""

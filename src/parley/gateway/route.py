@@ -1,7 +1,7 @@
 """What is the same for every request of one dialect down one lane, made once: the hot path only looks it up."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from parley.failure import Failure, ParleyError
 from parley.gateway import heads
@@ -13,6 +13,9 @@ from parley.relay import Passage, carried, passage
 from parley.settings import UNFIT, Provider, Registration
 from parley.wire import SPOKEN
 from parley.wire.inlets import Inlet
+
+if TYPE_CHECKING:
+    from parley.gateway.tally import Tally
 
 # A registration has few lanes; a flood of them can only mean many keys and endpoints. Beyond this, begin anew.
 REMEMBERED: Final = 1024
@@ -43,6 +46,7 @@ class Route:
         "passes",
         "same",
         "stream_type",
+        "tally",
         "to",
         "to_stream",
         "upstream",
@@ -82,6 +86,8 @@ class Route:
         self.passes = frozenset(str(way.quirks.options.get("passes", "")).encode().split())
         # What its log lines have in common; known with the first.
         self.logged = ""
+        # Where they are counted; likewise.
+        self.tally: Tally | None = None
         self.answering = heads.answering(way.target.name)
 
     def without(self) -> "Route":
@@ -186,4 +192,5 @@ def _destination(provider: Provider, origin: str, path: bytes) -> Destination:
         connect=provider.timeouts.connect,
         first_byte=provider.timeouts.first_byte,
         idle=provider.timeouts.idle,
+        signing=provider.signing,
     )

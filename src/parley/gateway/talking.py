@@ -39,6 +39,7 @@ class TurnsJob(Job):
 
     _events = False
     _begun = 0
+    _size = 0
     _context: Context | None
     _child: "TurnJob | None"
     _wanted: turns.Asked | None
@@ -97,9 +98,19 @@ class TurnsJob(Job):
 
     # What its jobs say
 
+    def note(self, child: "TurnJob") -> None:
+        """What answers, and what its limits have left, for the lines that tell of it. The ticket stays the child's."""
+        self.route, self.course, self.message = child.route, child.course, child.message
+        self.replayed, self.ticket = child.replayed, child.ticket
+
     def spoke(self, text: str) -> None:
         """More of the answer to the input of now."""
-        if self._events and text and not self.over:
+        if self.over or not text:
+            return
+        self._size += len(text)
+        if self._size > turns.LONGEST:
+            self._broke(turns.TOO_LONG)
+        elif self._events:
             self._say({"result": text})
 
     def answered(self) -> None:
@@ -107,9 +118,15 @@ class TurnsJob(Job):
         child, self._child = self._child, None
         if self.over or child is None:
             return
-        self._note(child)
+        self.note(child)
+        usage = child.relay.usage if child.relay is not None else None
+        if usage is not None:
+            self._used = Usage(self._used.input + usage.input, self._used.output + usage.output)
         part = self._outputs[-1]
         self._turns.append(part.turn())
+        if self._size > turns.LONGEST:
+            self._broke(turns.TOO_LONG)
+            return
         assert self._wanted is not None
         if len(self._outputs) == len(self._wanted.inputs):
             self._remember()
@@ -134,8 +151,13 @@ class TurnsJob(Job):
             self._broke(failure)
             return
         assert self._context is not None
+        assert self._wanted is not None
         self._turns = turns.recalled(self._context.turns)
         self._begun = len(self._turns)
+        self._size = sum([len(turn.text) for turn in self._turns]) + sum(map(len, self._wanted.inputs))
+        if self._size > turns.LONGEST:
+            self._broke(turns.TOO_LONG)
+            return
         self._next()
 
     def _next(self) -> None:
@@ -157,14 +179,6 @@ class TurnsJob(Job):
         if self._paused:
             child.pause()
         self.gateway.start(child)
-
-    def _note(self, child: "TurnJob") -> None:
-        """What answered, for the lines that tell of it, and what it used."""
-        self.route, self.course, self.message = child.route, child.course, child.message
-        self.replayed = child.replayed
-        usage = child.relay.usage if child.relay is not None else None
-        if usage is not None:
-            self._used = Usage(self._used.input + usage.input, self._used.output + usage.output)
 
     def _say(self, entry: dict[str, object]) -> None:
         """One event, the first behind the head."""
@@ -194,10 +208,11 @@ class TurnsJob(Job):
             self._say({"parameters": self._outputs[-1].parameters()})
             self.over = True
             self._caller.send(_DONE)
+            # Who is told that it is over may go on with it at once.
+            self._end("ok", "", "done")
             self._caller.finish()
         else:
             self._whole()
-        self._end("ok", "", "done")
 
     def _whole(self) -> None:
         assert self._context is not None
@@ -206,7 +221,9 @@ class TurnsJob(Job):
         self.over = True
         self.last_sent = self.gateway.now()
         self.bytes_out = len(body)
-        self._caller.answer(200, heads.JSON_TYPE + told(self), body)
+        lines = heads.JSON_TYPE + told(self)
+        self._end("ok", "", "done")
+        self._caller.answer(200, lines, body)
 
     def _broke(self, failure: Failure) -> None:
         self._release()
@@ -224,10 +241,12 @@ class TurnsJob(Job):
         child, self._child = self._child, None
         if child is not None:
             child.left()
+            child.unheard()
 
     def _end(self, outcome: Outcome, kind: str, phase: Phase) -> None:
-        if self._context is not None:
-            self._context.leave()
+        context, self._context = self._context, None
+        if context is not None:
+            context.leave()
         if self._outputs:
             used = self.relay = Asis()
             used.usage = self._used
@@ -241,11 +260,15 @@ class TurnJob(Job):
 
     failure: Failure | None
 
-    def __init__(self, gateway: "Gateway", inlet: Inlet, request: Request, caller: Caller) -> None:
-        super().__init__(gateway, inlet, request, caller)
+    def __init__(self, gateway: "Gateway", inlet: Inlet, request: Request, ear: "Ear") -> None:
+        super().__init__(gateway, inlet, request, ear)
         self.failure = None
-        if isinstance(caller, Ear):
-            caller.job = self
+        self._ear = ear
+        ear.job = self
+
+    def unheard(self) -> None:
+        """Whoever listened does not any more: nothing refers to it."""
+        self._ear.job = None
 
     def _refuse(self, failure: Failure) -> None:
         self.failure = failure
@@ -272,14 +295,13 @@ class Ear:
         if status != 200:
             self._failed()
             return
-        self._part.whole(body)
-        self._whole.answered()
+        self._whole.spoke(self._part.whole(body))
+        self._answered()
 
     def open(self, status: int, head: bytes) -> None:
         """A stream begins."""
-        job, whole = self.job, self._whole
-        if job is not None:
-            whole.route, whole.course, whole.message = job.route, job.course, job.message
+        if self.job is not None:
+            self._whole.note(self.job)
 
     def send(self, data: bytes) -> None:
         """More of it. What came together goes on together."""
@@ -291,12 +313,19 @@ class Ear:
         if close:
             self._failed()
         else:
-            self._whole.answered()
+            self._answered()
 
     def cut(self) -> None:
         """It broke."""
         self._failed()
 
+    def _answered(self) -> None:
+        self.job = None
+        self._whole.answered()
+
     def _failed(self) -> None:
-        failure = None if self.job is None else self.job.failure
+        job, self.job = self.job, None
+        failure = None if job is None else job.failure
+        if job is not None:
+            self._whole.note(job)
         self._whole.failed_by(failure or _BROKEN)

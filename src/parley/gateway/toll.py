@@ -35,7 +35,10 @@ class Toll:
 
     def cost(self, read: int, made: int) -> int:
         """What so many tokens cost at most, in picodollars."""
-        return max((tariff.estimate(read, made) for tariff in self.tariffs), default=0)
+        most = 0
+        for tariff in self.tariffs:
+            most = max(most, tariff.estimate(read, made))
+        return most
 
 
 class Meters:

@@ -5,6 +5,6 @@ holder  who a key stands for: kind, models, dialects, sources, expiry
 """
 
 from parley.keys.holder import KINDS, OPERATOR, Holder, KeyLimits, Kind
-from parley.keys.text import digest_of, is_key, key_text
+from parley.keys.text import digest_of, holds_key, is_key, key_text
 
-__all__ = ["KINDS", "OPERATOR", "Holder", "KeyLimits", "Kind", "digest_of", "is_key", "key_text"]
+__all__ = ["KINDS", "OPERATOR", "Holder", "KeyLimits", "Kind", "digest_of", "holds_key", "is_key", "key_text"]

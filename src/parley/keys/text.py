@@ -17,6 +17,7 @@ BITS: Final = 256
 # 62 ** 43 is just above 2 ** 256, 62 ** 6 above 2 ** 32.
 _RANDOM, _CHECK = 43, 6
 _LETTERS: Final = digits + ascii_uppercase + ascii_lowercase
+_LENGTH: Final = len(PREFIX) + 1 + _RANDOM + _CHECK
 _SHAPE: Final = re.compile(rf"{PREFIX}[{''.join(kind[0] for kind in KINDS)}][0-9A-Za-z]{{{_RANDOM + _CHECK}}}")
 
 
@@ -31,6 +32,15 @@ def key_text(kind: Kind, random: bytes) -> str:
 def is_key(text: str) -> bool:
     """Whether this is a key as ``key_text`` writes them; it need not be anybody's."""
     return _SHAPE.fullmatch(text) is not None and _checksum(text[:-_CHECK]) == text[-_CHECK:]
+
+
+def holds_key(text: str) -> bool:
+    """Whether a key stands anywhere in this text."""
+    return PREFIX in text and any(is_key(text[at : at + _LENGTH]) for at in _places(text))
+
+
+def _places(text: str) -> list[int]:
+    return [found.start() for found in re.finditer(PREFIX, text)]
 
 
 def digest_of(shown: bytes) -> bytes:

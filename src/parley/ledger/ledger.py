@@ -6,7 +6,7 @@ thread. While the store is away the file grows; nobody waits.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -20,6 +20,7 @@ from parley.ledger.journal import MAGIC, PIECE, Damaged, File, Journal, frame
 from parley.ledger.rows import packed
 from parley.store import Store
 from parley.store import ledger as stored
+from parley.store.ledger import Row
 from parley.store.port import Link
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ _FAULTS: Final = 3
 
 class Ledger:
     """Belongs to one loop. ``folder`` is the journal's, ``count`` adds a number to a counter, ``write`` takes log
-    lines; ``retention`` in seconds. ``start`` it, and ``close`` it before the store."""
+    lines; ``retention`` in seconds; ``taken`` hears in the store's thread of rows that another process had left, in the
+    transaction that writes them. ``start`` it, and ``close`` it before the store."""
 
     def __init__(
         self,
@@ -53,9 +55,12 @@ class Ledger:
         retention: float,
         count: Callable[[str, int], None],
         write: Callable[[bytes], None],
+        taken: Callable[[Link, Sequence[Row]], None] | None = None,
     ) -> None:
         self._store, self._count, self._write = store, count, write
         self._journal = Journal(folder)
+        self._taken = taken
+        self._left: set[str] = set()
         self.retention = retention
         self._loop = asyncio.get_running_loop()
         self._pending: list[bytes] = []
@@ -184,7 +189,8 @@ class Ledger:
         self._idle.clear()
         file, finished = self._files[0], tuple(self._finished)
         skip = self._faults >= _FAULTS
-        work = partial(_applied, file, file.size, finished, skip)
+        taken = self._taken if file.name in self._left else None
+        work = partial(_applied, file, file.size, finished, skip, taken)
         self._store.change_then(work, partial(self._heard, file, finished))
 
     def _heard(self, file: File, finished: tuple[str, ...], outcome: Any) -> None:
@@ -240,6 +246,7 @@ class Ledger:
         while self._files and not self._files[0].waiting and self._files[0] is not self._journal.active:
             file = self._files.popleft()
             file.remove()
+            self._left.discard(file.name)
             self._finished.append(file.name)
 
     # What others left behind, and what is too old
@@ -258,6 +265,7 @@ class Ledger:
         if left:
             self._say("ledger.replay", files=len(left), bytes=sum(file.size for file in left))
             self._files.extendleft(reversed(left))
+            self._left.update(file.name for file in left)
             self._waiting += sum(file.waiting for file in left)
             self._apply()
 
@@ -332,7 +340,14 @@ class Ledger:
         self._write(msgspec.json.encode({"event": event, **facts}))
 
 
-def _applied(file: File, size: int, finished: tuple[str, ...], skip: bool, link: Link) -> tuple[int, int, bool]:
+def _applied(
+    file: File,
+    size: int,
+    finished: tuple[str, ...],
+    skip: bool,
+    taken: Callable[[Link, Sequence[Row]], None] | None,
+    link: Link,
+) -> tuple[int, int, bool]:
     """In the store's thread: how far it is now, how many rows were left out, and whether the rest cannot be read."""
     stored.forget(link, finished)
     begin = file.applied
@@ -345,6 +360,8 @@ def _applied(file: File, size: int, finished: tuple[str, ...], skip: bool, link:
     except (Damaged, OSError):
         return begin, 0, True
     reached = stored.write(link, stored.Span(file.name, begin, end), [] if skip else rows)
+    if taken is not None and reached == end and not skip:
+        taken(link, [row for _, row in rows])
     return reached, len(rows) if skip else 0, False
 
 

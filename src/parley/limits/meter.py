@@ -116,7 +116,10 @@ class Meter:
         if self.leases:
             self.pace, self.flow = max(self.flow, self.pace // 4), 0
             ahead = 0 if self.others_wait else 2 * self.pace
-            keep = self.lease = max(0, min(self.lease, self.held + ahead))
+            keep = max(0, min(self.lease, self.held + ahead))
+            # What goes back is free there; should nobody be there, it is still what was left.
+            self.rest += max(0, self.lease - keep)
+            self.lease = keep
             ahead = max(0, self.held + ahead - keep)
         self.asked, self.unheard = self.epoch, True
         return Ask(

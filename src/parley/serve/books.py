@@ -1,7 +1,7 @@
 """Prices and the ledger of one gateway, as its settings want them, and the place of the ledger's journal."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
@@ -16,6 +16,8 @@ from parley.store import Store
 if TYPE_CHECKING:
     from parley.gateway.hooked import Copies
     from parley.ledger import Ledger
+    from parley.store.ledger import Row
+    from parley.store.port import Link
 
 # How often a gateway without a ledger looks whether there is a store now.
 LOOK_SECONDS: Final = 2.0
@@ -77,13 +79,23 @@ class Books:
     def _begin(self, settings: Settings) -> None:
         from parley.ledger import Ledger
 
-        counts = self._gateway.metrics.counts
+        metrics = self._gateway.metrics
 
         def count(name: str, more: int) -> None:
-            counts[(name,)] = counts.get((name,), 0) + more
+            metrics.counter(name).value += more
+
+        def taken(link: "Link", rows: "Sequence[Row]") -> None:
+            quotas = self._gateway.settings.quotas
+            # Where they are counted elsewhere the store knows nothing of budgets.
+            if quotas.counters in ("", "memory", "store"):
+                from parley.ledger.spent import spent_again
+
+                spent_again(link, rows, quotas, self._store.wall())
 
         folder, retention = journal_folder(self._store), settings.ledger.retention
-        made = self.ledger = Ledger(self._store, folder, retention=retention, count=count, write=self._write)
+        made = self.ledger = Ledger(
+            self._store, folder, retention=retention, count=count, write=self._write, taken=taken
+        )
         self._gateway.observers = (*self._gateway.observers, made)
         self._gateway.billed = True
         made.start()

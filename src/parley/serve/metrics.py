@@ -63,7 +63,7 @@ def counted(house: "House") -> Snapshot:
     values[(STORE_DROPPED,)] = float(house.store.dropped if house.store is not None else 0)
     values[(LOG_DROPPED,)] = float(house.log_dropped())
     values.update((key, float(ask())) for key, ask in tuple(metrics.gauges.items()) if _family(key).kind == "counter")
-    return Snapshot(values, {key: list(curve) for key, curve in metrics.curves.items()})
+    return Snapshot(values, {key: list(curve.values) for key, curve in metrics.curves.items()})
 
 
 def merged(several: Iterable[Snapshot]) -> Snapshot:

@@ -200,7 +200,7 @@ def gateway_for(
     transports = {} if transports is None else transports
     gateway = Gateway(settings, transports, LoopClock(loop), rand=random.random, wall=time.time, write=write)
     transports.update(upstreams(settings, loop, gateway.stale, write, patience))
-    gateway.observers = (*gateway.observers, Measures(gateway))
+    gateway.measures = Measures(gateway)
     return gateway
 
 
@@ -278,6 +278,8 @@ class Server(uvicorn.Server):
             self._house.messaging.drain()
         if self._house.batching is not None:
             self._house.batching.drain()
+        if self._house.nodes is not None:
+            self._house.nodes.drain()
         self._quiet.clear()
         gateway.when_idle = self._quiet.set
         with contextlib.suppress(TimeoutError):

@@ -5,14 +5,15 @@ number made of its text. Rows come from a journal: how far one was written stand
 same transaction, so that nothing is counted twice however often it is tried.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
-from operator import add, attrgetter
+from operator import add
 from typing import Any, Final, TypeAlias, cast
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from parley.store.port import Link
 
@@ -99,8 +100,11 @@ class Span(Struct, frozen=True):
     end: int
 
 
-_OWN: Final = ("request_id", *Row.__struct_fields__[Row.__struct_fields__.index("status") :])
-_own: Final[Callable[[Row], tuple[Any, ...]]] = attrgetter(*_OWN)
+# What a row alone says: the id of its request and, from there on, how it ended. Places in a Row.
+_REQUEST_ID: Final = Row.__struct_fields__.index("request_id")
+_HOW: Final = Row.__struct_fields__.index("status")
+_PARTS: Final = Row.__struct_fields__.index("cached")
+_OWN: Final = ("request_id", *Row.__struct_fields__[_HOW:])
 
 
 def _insert(table: str, *columns: str) -> str:
@@ -108,7 +112,22 @@ def _insert(table: str, *columns: str) -> str:
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608 - names of our own
 
 
-_INSERT: Final = _insert("ledger", "id", "at", "course", "asked", *_OWN)
+_COLUMNS: Final = ("id", "at", "course", "asked", *_OWN)
+# What may be unknown, and mostly is.
+_OPEN: Final = frozenset(
+    (
+        "asked",
+        "ttfb_ms",
+        "cost",
+        "cached",
+        "cache_write",
+        "reasoning",
+        "audio_input",
+        "audio_output",
+        "images",
+        "seconds",
+    )
+)
 _ADD: Final = (
     _insert("ledger_sums", "span", "course", "start", *COUNTS)
     + " ON CONFLICT (span, course, start) DO UPDATE SET "
@@ -130,9 +149,22 @@ def write(link: Link, span: Span, rows: Sequence[tuple[bytes, Row]]) -> int:
     sums, courses = batch.totals()
     # Always in one order: who else does the same at the same time waits, and there is no deadlock.
     link.each(_NEW_COURSE, courses)
-    link.each(_INSERT, made)
+    link.each(*_filled(made))
     link.each(_ADD, sums)
     return span.end
+
+
+def _filled(rows: Sequence[tuple[Any, ...]]) -> tuple[str, list[tuple[Any, ...]]]:
+    """What inserts them, without the columns in which nothing is known of any."""
+    if not rows:
+        return "", []
+    columns = [
+        (name, column)
+        for name, column in zip(_COLUMNS, zip(*rows, strict=True), strict=True)
+        if name not in _OPEN or column[0] is not None or column.count(None) < len(column)
+    ]
+    names = [name for name, _ in columns]
+    return _insert("ledger", *names), list(zip(*[column for _, column in columns], strict=True))
 
 
 def _reach(link: Link, span: Span) -> int | None:
@@ -191,7 +223,7 @@ class _Batch:
     """Rows of one transaction, their courses and their sums."""
 
     def __init__(self) -> None:
-        self._hours: dict[tuple[Shared, int], list[int]] = {}
+        self._hours: dict[tuple[Shared, int], list[tuple[int, ...]]] = {}
 
     def take(self, id: bytes, row: Row) -> tuple[Any, ...]:
         """The values of one row; ``id`` is its own."""
@@ -208,16 +240,20 @@ class _Batch:
             row.target[:MAX_TEXT],
         )
         course = _parts(shared)[0][0]
-        counts, place = _counts(row), (shared, int(row.at) // HOUR * HOUR)
+        place = (shared, int(row.at) // HOUR * HOUR)
         known = self._hours.get(place)
-        self._hours[place] = counts if known is None else list(map(add, known, counts))
-        return (id, row.at, course, asked, *_own(row))
+        if known is None:
+            known = self._hours[place] = []
+        values: tuple[Any, ...] = astuple(row)
+        known.append(_counts(row, values))
+        return (id, row.at, course, asked, values[_REQUEST_ID], *values[_HOW:])
 
     def totals(self) -> tuple[list[tuple[int, ...]], list[tuple[Any, ...]]]:
         """The sums by hour and by day of every course and kind, and the courses they are of."""
         hours: Sums = {}
         courses: dict[int, tuple[Any, ...]] = {}
-        for (shared, start), counts in self._hours.items():
+        for (shared, start), several in self._hours.items():
+            counts = [sum(column) for column in zip(*several, strict=True)]
             for number, kind, common in _parts(shared):
                 courses[number] = (kind, *common)
                 _put(hours, (number, start), counts)
@@ -250,23 +286,25 @@ def _number(kind: str, shared: Shared) -> int:
     return int.from_bytes(blake2b(msgspec.msgpack.encode((kind, shared)), digest_size=8).digest()) >> 1
 
 
-def _counts(row: Row) -> list[int]:
-    """In the order of COUNTS."""
-    return [
+def _counts(row: Row, values: tuple[Any, ...]) -> tuple[int, ...]:
+    """In the order of COUNTS; ``values`` are all of the row, which is cheaper than to ask for each."""
+    cached, written, reasoning, heard, spoken, images, seconds = values[_PARTS:]
+    outcome, cost = row.outcome, row.cost
+    return (
         1,
-        int(row.outcome == "error"),
-        int(row.outcome == "client_abort"),
+        1 if outcome == "error" else 0,
+        1 if outcome == "client_abort" else 0,
         row.input,
         row.output,
-        row.cached or 0,
-        row.cache_write or 0,
-        row.reasoning or 0,
-        row.audio_input or 0,
-        row.audio_output or 0,
-        row.images or 0,
-        round(row.seconds * 1000) if row.seconds else 0,
-        row.cost or 0,
-        int(row.cost is None),
-        int(row.estimated),
+        cached or 0,
+        written or 0,
+        reasoning or 0,
+        heard or 0,
+        spoken or 0,
+        images or 0,
+        round(seconds * 1000) if seconds else 0,
+        cost or 0,
+        1 if cost is None else 0,
+        1 if row.estimated else 0,
         round(row.ms),
-    ]
+    )

@@ -4,7 +4,7 @@ Errors of the database are mapped here, once: what makes the store unusable is A
 exception like any other. Words of the database that could hold a statement's values are left out.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, Final, TypeAlias
 
@@ -53,9 +53,12 @@ class Statements:
     def each(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
         """The same change for each of very many rows; see parley.store.port.Link."""
         if rows:
-            mark = "?" if self._connection.dialect.paramstyle == "qmark" else "%s"
+            plain = self._connection.dialect.paramstyle == "qmark"
             with self.mapped():
-                self._connection.exec_driver_sql(statement.replace("?", mark), list(rows))
+                if plain:
+                    self._connection.exec_driver_sql(statement, _suited(rows))
+                else:
+                    self._connection.exec_driver_sql(statement.replace("?", "%s"), list(rows))
 
     @contextmanager
     def transaction(self, *, writes: bool, patient: bool = True) -> Iterator[None]:
@@ -131,3 +134,14 @@ def mapped(meaning: Meaning) -> Iterator[None]:
 
 
 _FULL: Final = frozenset((28, 122))  # ENOSPC, EDQUOT
+
+
+def _suited(rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """The same for SQLite. Its module binds numbers and text at once; for all else, truths and bytes too, it looks for
+    an adapter first, value by value, which costs more than the row."""
+    columns: list[Iterable[Any]] = []
+    for column in zip(*rows, strict=True):
+        kind = type(column[0])
+        suited = int if kind is bool else bytearray if kind is bytes else None
+        columns.append(column if suited is None or None in column else map(suited, column))
+    return list(zip(*columns, strict=True))
