@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
-PATIENCE = 15.0  # seconds before a silent server fails the test
+PATIENCE = 30.0  # seconds before a silent server fails the test
 
 
 @dataclass
@@ -71,7 +71,11 @@ class Raw:
         sock.setblocking(False)
         if self.receive_buffer:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.receive_buffer)
-        await asyncio.get_running_loop().sock_connect(sock, (self.host, self.port))
+        try:
+            await asyncio.get_running_loop().sock_connect(sock, (self.host, self.port))
+        except BaseException:
+            sock.close()
+            raise
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock = sock
         return self
@@ -83,8 +87,10 @@ class Raw:
 
     async def send(self, data: bytes) -> None:
         """Send everything; a connection that the server has broken is for the reading side to tell."""
+        # wait_for would swallow, now and then, that the test is over.
         with contextlib.suppress(ConnectionError):
-            await asyncio.wait_for(asyncio.get_running_loop().sock_sendall(self.sock, data), PATIENCE)
+            async with asyncio.timeout(PATIENCE):
+                await asyncio.get_running_loop().sock_sendall(self.sock, data)
 
     async def drip(self, data: bytes, gap: float) -> int:
         """One byte per ``gap`` seconds until the server says something or ends; how many went."""
@@ -100,7 +106,8 @@ class Raw:
         if self.ended:
             return False
         try:
-            data = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self.sock, 65536), patience)
+            async with asyncio.timeout(patience):
+                data = await asyncio.get_running_loop().sock_recv(self.sock, 65536)
         except ConnectionError:
             self.ended = "rst"
             return False

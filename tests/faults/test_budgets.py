@@ -34,7 +34,7 @@ def config(folder: Path, **more: Any) -> dict[str, Any]:
 def keys(folder: Path, *args: str) -> str:
     """What ``parley keys`` prints."""
     command = [sys.executable, "-m", "parley", "keys", *args, "--store", store(folder)]
-    done = subprocess.run(command, env=bare_environment(folder), capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(command, env=bare_environment(folder), capture_output=True, text=True, check=True, timeout=90)
     return done.stdout.strip()
 
 
@@ -127,7 +127,7 @@ def test_a_restart_does_not_forget_what_was_spent(parley_server: Start, tmp_path
     key = keys(tmp_path, "create", "alice", "--budget", str(WORTH))
     gateway = parley_server(config(tmp_path))
     assert {status for status, _, _ in ask_all([gateway], key, 6)} == {200}
-    eventually(lambda: spent(tmp_path) == 6, 5, "it is written down")
+    eventually(lambda: spent(tmp_path) == 6, 30, "it is written down")
     gateway.child.process.kill()
     again = parley_server(config(tmp_path))
     answers = ask_all([again], key, 20)

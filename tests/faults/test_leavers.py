@@ -13,17 +13,21 @@ from faults.speech import words
 from fixtures.faults import Faults
 from fixtures.parley import Gateway, Start
 
-LEAVING = [Case("trickle:0.3:30", *pair) for pair in PAIRS]
-EARLY = [Case("slow:4", *pair, stream=stream) for pair in (PAIRS[0], PAIRS[2]) for stream in (True, False)]
+LEAVING = [Case("trickle:0.3:90", *pair) for pair in PAIRS]
+EARLY = [Case("slow:30", *pair, stream=stream) for pair in (PAIRS[0], PAIRS[2]) for stream in (True, False)]
 HALF = [Case("slow:0.3", *pair, stream=stream) for pair in PAIRS for stream in (True, False)]
 SLOW_READERS = [Case("flood", *pair) for pair in PAIRS]
-CRAWL_LIMIT = 3.5  # seconds: the limits here are 1 s, and the machine may be busy
+# Seconds. The limits here are 1 s and a caller that leaves is seen at once; but the machine may be busy.
+CRAWL_LIMIT = 15.0
+SOON = 15.0
+# Nothing but the caller's leaving ends a request here as soon as that.
+LONG = {"first_byte": "60s", "idle": "60s", "total": "60s"}
 DIALECTS = ("openai", "anthropic")
 
 
 @pytest.fixture(scope="module")
 def gateway(parley_for_module: Start, faults: Faults) -> Iterator[Gateway]:
-    wanted = configuration(faults, LEAVING + EARLY + HALF + SLOW_READERS)
+    wanted = configuration(faults, LEAVING + EARLY + HALF + SLOW_READERS, **LONG)
     wanted["limits"] = {"header_time": "1s", "body_time": "1s"}
     running = parley_for_module(wanted)
     yield running
@@ -46,8 +50,8 @@ async def test_leaving_in_the_middle_frees_the_upstream(gateway: Gateway, faults
         await raw.until(b'"charlie ')
     left = time.monotonic()
     seen = faults.gone(case.key)
-    assert seen["gone"] - left < 1
-    assert seen["gone_events"] <= 5
+    assert seen["gone"] - left < SOON
+    assert seen["gone_events"] < 80
     line = gateway.ended(request_id)
     assert (line["phase"], line["outcome"], line["status"]) == ("mid", "client_abort", 499)
     assert line["out_tok"] is not None
@@ -69,7 +73,7 @@ async def test_leaving_before_the_answer_frees_the_upstream(
             raw.reset()
     left = time.monotonic()
     seen = faults.gone(case.key)
-    assert seen["gone"] - left < 1
+    assert seen["gone"] - left < SOON
     line = gateway.ended(request_id)
     assert (line["phase"], line["outcome"], line["status"]) == ("pre", "client_abort", 499)
     assert len(faults.requests(case.key)) == before + 1, "tried again for nobody"

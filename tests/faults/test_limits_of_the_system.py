@@ -37,10 +37,10 @@ def few(parley_python: str, tmp_path: Path) -> Any:
         stderr=subprocess.DEVNULL,
     ) as process:  # fmt: skip
         made = _Few(process, port)
-        eventually(made.ready, 20, "it is ready")
+        eventually(made.ready, 30, "it is ready")
         yield made
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(30) == 0
 
 
 class _Few(Gateway):
@@ -103,7 +103,7 @@ async def test_a_log_that_nobody_reads_costs_lines_and_no_request(parley_python:
     ) as process:  # fmt: skip
         os.close(writer)
         made = _Few(process, port)
-        eventually(made.ready, 20, "it is ready")
+        eventually(made.ready, 30, "it is ready")
         marks = {"x-request-id": "r" * 100}
         data = request("/v1/chat/completions", CHAT, headers=tuple(marks.items()))
 
@@ -121,14 +121,14 @@ async def test_a_log_that_nobody_reads_costs_lines_and_no_request(parley_python:
         found = await asyncio.to_thread(read_until, reader, lambda text: b"log_dropped" in text)
         process.terminate()
         await asyncio.to_thread(read_until, reader, lambda text: b"drain.end" in text)
-        assert process.wait(10) == 0
+        assert process.wait(30) == 0
     os.close(reader)
     events = [json.loads(line) for line in found.splitlines() if line.startswith(b"{") and line.endswith(b"}")]
     (told,) = [event for event in events if event["event"] == "log_dropped"]
     assert told["lines"] == float(lost[0].split()[-1])
 
 
-def read_until(reader: int, look: Callable[[bytes], bool], seconds: float = 10.0) -> bytes:
+def read_until(reader: int, look: Callable[[bytes], bool], seconds: float = 30.0) -> bytes:
     found = b""
     until = time.monotonic() + seconds
     while not look(found):

@@ -42,7 +42,7 @@ def resident(pid: int) -> int:
 def test_memory_does_not_grow_with_requests(parley_server: Start) -> None:
     """Every request has a model, an id, a key and a user of its own; a third fails, a third is streamed."""
     gateway = parley_server({"log": {"requests": False}, "models": [{"model": "m-*", "targets": ["echo/echo"]}]})
-    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=30)
     numbers = count()
 
     def ask(times: int) -> None:

@@ -6,11 +6,12 @@ import signal
 from faults.raw import Raw, request
 from faults.rig import PAIRS, Case, Told, asking, check_clean, configuration, marks
 from faults.speech import words
+from fixtures.children import eventually
 from fixtures.faults import Faults
-from fixtures.parley import Start
+from fixtures.parley import Gateway, Start
 
 STREAMS = 12
-LONG = [Case("trickle:0.25:8", *pair) for pair in (PAIRS[0], PAIRS[2])]
+LONG = [Case("trickle:0.4:8", *pair) for pair in (PAIRS[0], PAIRS[2])]
 
 
 async def test_sigterm_lets_open_streams_finish(parley_server: Start, faults: Faults) -> None:
@@ -39,7 +40,7 @@ async def test_sigterm_lets_open_streams_finish(parley_server: Start, faults: Fa
         for _ in range(STREAMS):
             await begun.acquire()
         gateway.signal(signal.SIGTERM)
-        await asyncio.sleep(0.1)  # a signal has no answer to wait for
+        await draining_begun(gateway)
         await kept.send(request("/readyz", method="GET"))
         draining = await kept.response()
         assert (draining.status, draining.json["status"]) == (503, "draining")
@@ -51,7 +52,7 @@ async def test_sigterm_lets_open_streams_finish(parley_server: Start, faults: Fa
         for told in await asyncio.gather(*streams):
             assert told.answer.whole
             check_clean(told, words(8))
-    assert gateway.wait(10) == 0
+    assert gateway.wait(30) == 0
     assert len(faults.requests("ok~fine-openai")) == before
     events = [event["event"] for event in gateway.log_events()]
     assert "drain.start" in events
@@ -68,12 +69,21 @@ async def test_new_connections_are_not_served_while_draining(parley_server: Star
         answer = await raw.head()
         assert await raw.chunk(answer)
         gateway.signal(signal.SIGTERM)
-        await asyncio.sleep(0.1)  # a signal has no answer to wait for
+        await draining_begun(gateway)
         assert await status_of_a_newcomer(gateway.port) in (None, 503)
         while await raw.chunk(answer):
             pass
         check_clean(Told(answer, request_id, 0.0, "openai"), words(8))
-    assert gateway.wait(10) == 0
+    assert gateway.wait(30) == 0
+
+
+async def draining_begun(gateway: Gateway) -> None:
+    """A signal has no answer to wait for, but a line in the log."""
+
+    def said() -> bool:
+        return any(event["event"] == "drain.start" for event in gateway.log_events())
+
+    await asyncio.to_thread(eventually, said, 30, "it drains")
 
 
 async def status_of_a_newcomer(port: int) -> int | None:
@@ -92,5 +102,5 @@ async def test_sigterm_at_rest_ends_at_once(parley_server: Start, faults: Faults
         await idle.send(request("/livez", method="GET"))
         assert (await idle.response()).status == 200
         gateway.signal(signal.SIGTERM)
-        assert gateway.wait(5) == 0
+        assert gateway.wait(20) == 0
         assert await idle.rest() == b""

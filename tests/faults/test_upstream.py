@@ -87,7 +87,7 @@ async def test_a_leaving_caller_is_seen_at_its_event(faults: Faults) -> None:
         left = time.monotonic()
     seen = faults.gone("stall:4~left")
     assert seen["gone_events"] == 4
-    assert 0 <= seen["gone"] - left < 1
+    assert 0 <= seen["gone"] - left < 30
     assert not seen["done"]
 
 
@@ -107,7 +107,7 @@ async def test_counts_turn_bad_into_good(faults: Faults) -> None:
 
 async def test_5xx_lasts_its_seconds(faults: Faults) -> None:
     seen = set()
-    until = time.monotonic() + 5
+    until = time.monotonic() + 30
     while (status := (await play(faults, "5xx:0.5", stream=False))[0].status) != 200:
         seen.add(status)
         assert time.monotonic() < until

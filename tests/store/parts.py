@@ -77,12 +77,12 @@ class Shelf:
         return found
 
 
-async def within(waiting: Awaitable[T], seconds: float = 5.0) -> T:
+async def within(waiting: Awaitable[T], seconds: float = 30.0) -> T:
     async with asyncio.timeout(seconds):
         return await waiting
 
 
-async def until(look: Callable[[], Awaitable[bool]], seconds: float = 5.0) -> None:
+async def until(look: Callable[[], Awaitable[bool]], seconds: float = 30.0) -> None:
     """Ask again and again until it is so; not for ever."""
 
     async def asking() -> None:

@@ -12,7 +12,8 @@ from parley.store import Link
 from parley.store.answers import StoreShelf, expire, found, put, sweep
 from parley.store.link import linked
 from parley.store.place import place_of
-from store.parts import Shelf, within
+from parley.store.store import SWEEP_SECONDS
+from store.parts import Shelf, until, within
 
 NOW = 1_000_000.0
 
@@ -96,3 +97,19 @@ async def test_a_store_that_is_away_says_so(opened: Callable[..., Shelf], tmp_pa
     kept = StoreShelf(away.store, 10_000, lambda: away.seconds)
     assert isinstance(await asked(lambda then: kept.get(b"k", then)), Failure)
     assert isinstance(await asked(lambda then: kept.put(b"k", b"v", 1.0, then)), Failure)
+
+
+async def test_answers_end_where_all_else_is_kept_for_ever(opened: Callable[..., Shelf]) -> None:
+    shelf = opened(retention=None)
+    kept = StoreShelf(shelf.store, 10_000, lambda: shelf.seconds)
+    await asked(lambda then: kept.put(b"k", b"v", 60.0, then))
+    await asked(lambda then: kept.put(b"later", b"v", 7200.0, then))
+    shelf.seconds += 61
+    shelf.ticks += SWEEP_SECONDS
+
+    async def gone() -> bool:
+        # What is asked sets off what is due.
+        await shelf.store.ask(lambda link: None)
+        return len(shelf.tables("SELECT id FROM cached_answers")) == 1
+
+    await until(gone)

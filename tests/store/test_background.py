@@ -36,7 +36,7 @@ async def begin(shelf: Shelf, queued: Kept) -> Background | Failure:
 
 
 async def body(shelf: Shelf, id: str = "r1", owner: str = "") -> Any:
-    found = await shelf.store.ask(lambda link: responses.fetch(link, owner, id))
+    found = await shelf.store.ask(lambda link: responses.fetch(link, owner, id), (id,))
     return msgspec.json.decode(found.body)
 
 

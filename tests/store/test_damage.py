@@ -115,7 +115,8 @@ def test_a_file_that_another_one_has_locked_is_not_waited_for(path: Path) -> Non
     holder.execute("BEGIN EXCLUSIVE")
     begun = time.monotonic()
     assert damage_of(path, 1.0) is None
-    assert time.monotonic() - begun < 2.5
+    # SQLite itself would wait for five.
+    assert time.monotonic() - begun < 4.5
     holder.close()
 
 

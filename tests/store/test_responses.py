@@ -19,7 +19,7 @@ from store.parts import DAY, Shelf, kept, message, words
 
 
 def fetch(shelf: Shelf, id: str, owner: str = "") -> Any:
-    return shelf.store.ask(lambda link: responses.fetch(link, owner, id))
+    return shelf.store.ask(lambda link: responses.fetch(link, owner, id), (id,))
 
 
 async def conversation(shelf: Shelf, id: str = "conv_1", owner: str = "", *items: dict[str, Any]) -> None:
@@ -126,7 +126,7 @@ async def test_the_default_file_is_private_and_holds_no_credential(
     tool = {"type": "mcp", "server_label": "s", "authorization": "SECRET-ONE", "headers": {"x-key": "SECRET-TWO"}}
     response = {"id": "r1", "object": "response", "status": "completed", "tools": [tool], "output": [], "n": 1.50}
     store.keep(kept("r1", "hi", response=response))
-    found = await store.ask(lambda link: responses.fetch(link, "", "r1"))
+    found = await store.ask(lambda link: responses.fetch(link, "", "r1"), ("r1",))
     assert msgspec.json.decode(found.body)["tools"] == [{"type": "mcp", "server_label": "s"}]
     assert store.exists
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -184,7 +184,7 @@ async def test_input_items_are_all_that_the_response_was_made_from(shelf: Shelf)
     shelf.store.keep(kept("r2", "two", "due", previous="r1"))
 
     def page(**cut: Any) -> Any:
-        return shelf.store.ask(lambda link: responses.input_items(link, "", "r2", Cut(**cut)))
+        return shelf.store.ask(lambda link: responses.input_items(link, "", "r2", Cut(**cut)), ("r2",))
 
     up = await page(descending=False)
     assert [item["content"][0]["text"] for item in up["data"]] == ["one", "uno", "two"]

@@ -21,7 +21,8 @@ BEAT_SECONDS: Final = 5.0
 AGAIN_SECONDS: Final = 2.0
 MAX_TRIES: Final = 60
 Key: TypeAlias = tuple[str, str]
-Change: TypeAlias = Callable[[Callable[[Link], Any], Callable[[Any], None]], None]
+# Work, who hears of it, and what it is about.
+Change: TypeAlias = Callable[[Callable[[Link], Any], Callable[[Any], None], tuple[str, ...]], None]
 Later: TypeAlias = Callable[[float, Callable[[], None]], Timer]
 
 _BUSY: Final = Failure("overloaded", "too many background responses are being made", retry_after=10.0)
@@ -132,7 +133,7 @@ class Backgrounds:
             self._watch()
             then(made)
 
-        self._change(lambda link: responses.keep(link, queued, now), stored)
+        self._change(lambda link: responses.keep(link, queued, now), stored, responses.names(queued))
 
     def stop(self, owner: str, id: str) -> None:
         """Stop one if it is made here; its row in the store has been changed already."""
@@ -152,7 +153,8 @@ class Backgrounds:
             elif last:
                 self._running.pop((owner, name), None)
 
-        self._change(lambda link: responses.progress(link, owner, name, body, now), written)
+        work = lambda link: responses.progress(link, owner, name, body, now)  # noqa: E731
+        self._change(work, written, responses.names(made.kept))
 
     def close(self) -> None:
         """No more signs of life."""
@@ -174,5 +176,5 @@ class Backgrounds:
                 self.stop(*key)
 
         if keys:
-            self._change(lambda link: responses.beat(link, keys, now), beaten)
+            self._change(lambda link: responses.beat(link, keys, now), beaten, ())
         self._watch()

@@ -254,7 +254,7 @@ def outcome(link: Link, id: str, number: int) -> tuple[Chunk, bool, list[Result]
 
 def end(link: Link, batch: Batch, me: str, made: tuple[files.Kept | None, files.Kept | None], now: float) -> bool:
     """It is over: its files are there. False where it is another gateway's now."""
-    status = "cancelled" if batch.cancelling_at else "expired" if batch.expired_at else "completed"
+    status = ending(batch)
     times = {"cancelled": "cancelled_at", "completed": "completed_at", "expired": "expired_at"}
     changed = link.run(
         f"UPDATE batches SET status = :status, {times[status]} = :now, output_file = :output, error_file = :error,"  # noqa: S608
@@ -272,6 +272,31 @@ def end(link: Link, batch: Batch, me: str, made: tuple[files.Kept | None, files.
                 files.add(link, kept)
         recheck(link, batch.id)
     return bool(changed)
+
+
+def ending(batch: Batch) -> str:
+    """What a batch that is being finished will be."""
+    return "cancelled" if batch.cancelling_at else "expired" if batch.expired_at else "completed"
+
+
+def forget(link: Link, before: float) -> bool:
+    """Remove something of a batch that was over before then, in the end itself; whether there was none."""
+    row = link.one(
+        "SELECT id FROM batches WHERE status IN ('completed', 'failed', 'expired', 'cancelled')"
+        " AND coalesce(completed_at, cancelled_at, expired_at, failed_at, created) <= :before LIMIT 1",
+        before=int(before),
+    )
+    if row is None:
+        return True
+    gone = link.run(
+        "DELETE FROM batch_chunks WHERE batch = :id AND number IN"
+        " (SELECT number FROM batch_chunks WHERE batch = :id ORDER BY number LIMIT :some)",
+        id=row.id,
+        some=_SOME,
+    )
+    if gone < _SOME:
+        link.run("DELETE FROM batches WHERE id = :id", id=row.id)
+    return False
 
 
 def tidy(link: Link) -> bool:

@@ -10,6 +10,11 @@ CHUNK: Final = 200
 _COLUMNS: Final = "request_id, key, at, ends, request, answer, cut"
 
 
+def name(request_id: str) -> str:
+    """What a row of a request is about; see parley.store.port.Task."""
+    return f"bodies of {request_id}"
+
+
 def keep(link: Link, id: bytes, row: dict[str, Any]) -> None:
     """Write one down, and remove some whose time is over. Done twice, it is there once."""
     link.run(

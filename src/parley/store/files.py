@@ -11,6 +11,8 @@ from parley.failure import Failure, ParleyError, invalid
 from parley.store.items import Cut
 from parley.store.port import Link
 
+# Of a file in the store, removed at a time: 16 MiB.
+_PARTS: Final = 16
 _ALL: Final = "SELECT id, owner, place, created, bytes, filename, purpose, expires FROM files"
 # A batch that has still to read it.
 _NEEDED: Final = (
@@ -115,6 +117,17 @@ def forget(link: Link, id: str) -> None:
     """Forget it, and what is in it."""
     link.run("DELETE FROM files WHERE id = :id", id=id)
     link.run("DELETE FROM file_parts WHERE file = :id", id=id)
+
+
+def part_with(link: Link, id: str) -> bool:
+    """Remove some of what is in a file; whether that was all."""
+    gone = link.run(
+        "DELETE FROM file_parts WHERE file = :id AND number IN"
+        " (SELECT number FROM file_parts WHERE file = :id ORDER BY number LIMIT :some)",
+        id=id,
+        some=_PARTS,
+    )
+    return gone < _PARTS
 
 
 def expired(link: Link, now: float, most: int) -> list[str]:

@@ -8,7 +8,9 @@ Statements are SQL that SQLite and PostgreSQL both know, with named values (``:n
 - Text goes in any order of its letters; ``ORDER BY`` it only where the order does not matter.
 - In SQLite one writer goes after the other. In PostgreSQL they overlap: lock the row that belongs to all of them with
   an UPDATE before it is read.
-- A write that nobody waits for (Task.lasting) may be done twice where a connection breaks at the very end of a
+- What is asked goes before writes that nobody waits for (Task.lasting), but for those that are about the same: say
+  what it is about (Task.about).
+- A write that nobody waits for may be done twice where a connection breaks at the very end of a
   transaction: it must find out by itself that it was done.
 """
 
@@ -49,7 +51,7 @@ class Link(Protocol):
 
     def each(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
         """The same change for each of very many rows: ``?`` stands for each value, in order. At a tenth of the cost of
-        ``many``; nothing is done to the values."""
+        ``many``: values are what the database itself takes."""
 
     def transaction(self, *, writes: bool, patient: bool = True) -> AbstractContextManager[None]:
         """All or nothing. ``patient``: another program's lock is waited for as long as was said at the opening."""
@@ -69,9 +71,13 @@ class Link(Protocol):
 
 class Task:
     """Work in the queue. ``then`` hears its result or a Failure; a write that nobody waits for is held while the store
-    is away. ``size`` is what it holds, in bytes."""
+    is away. ``size`` is what it holds, in bytes.
 
-    __slots__ = ("size", "then", "work", "writes")
+    Of writes that nobody waits for it sees those for sure that are ``about`` the same; others may be done later.
+    ``owner`` is one more name by which such a write is found.
+    """
+
+    __slots__ = ("about", "number", "owner", "size", "then", "work", "writes")
 
     def __init__(
         self,
@@ -80,11 +86,21 @@ class Task:
         *,
         writes: bool = False,
         size: int = 0,
+        about: tuple[str, ...] = (),
+        owner: str = "",
     ) -> None:
         self.work = work
         self.then = then
         self.writes = writes
         self.size = size
+        self.about = about
+        self.owner = owner
+        self.number = 0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """By which it is found."""
+        return (*self.about, self.owner) if self.owner else self.about
 
     @property
     def lasting(self) -> bool:

@@ -3,6 +3,7 @@
 A *thread* is a response and all that follow from it; it is removed as a whole, once its newest response is old.
 """
 
+from types import SimpleNamespace
 from typing import Any, Final
 
 import msgspec
@@ -35,6 +36,14 @@ SWEPT: Final = 500
 UNDER_WAY: Final = ("queued", "in_progress")
 FOREIGN: Final = "another_owners"
 _SETTLED: Final = ("completed", "incomplete", "")
+_COLUMNS: Final = (
+    "owner", "id", "thread", "previous", "conversation", "heard", "model", "provider", "native", "created", "stored",
+    "background", "status", "alive", "input", "body",
+)  # fmt: skip
+_NEW: Final = (
+    f"INSERT INTO responses ({', '.join(_COLUMNS)}) VALUES ({', '.join(f':{name}' for name in _COLUMNS)})"  # noqa: S608
+    " ON CONFLICT (owner, id) DO NOTHING"
+)
 STOPPED: Final = {"code": "server_error", "message": "the gateway was stopped while this response was made"}
 
 
@@ -61,37 +70,48 @@ class Found(msgspec.Struct, frozen=True):
         return identified(texts(self.input), f"{self.id}:input")
 
 
+def names(kept: Kept) -> tuple[str, ...]:
+    """What a response is about: itself and what it goes on from."""
+    return tuple(name for name in (kept.id, kept.previous, kept.conversation) if name)
+
+
 def keep(link: Link, kept: Kept, now: float) -> None:
     """Remember a response; one of the same id is replaced. A finished one goes on in its conversation. Done once,
     however often it is called with the same ``now``."""
     body = scrubbed(kept.response)
-    look_up = "SELECT stored, body FROM responses WHERE owner = :owner AND id = :id"
-    known = link.one(look_up, owner=kept.owner, id=kept.id)
-    if known is not None and known.stored == now and bytes(known.body) == body:
-        return
     heard = conversations.last_position(link, kept.owner, kept.conversation) if kept.conversation else 0
-    link.run("DELETE FROM responses WHERE owner = :owner AND id = :id", owner=kept.owner, id=kept.id)
-    link.run(
-        "INSERT INTO responses (owner, id, thread, previous, conversation, heard, model, provider, native, created,"
-        " stored, background, status, alive, input, body) VALUES (:owner, :id, :thread, :previous, :conversation,"
-        " :heard, :model, :provider, :native, :created, :now, :background, :status, :now, :input, :body)",
-        owner=kept.owner,
-        id=kept.id,
-        thread=_thread(link, kept),
-        previous=kept.previous,
-        conversation=kept.conversation,
-        heard=heard,
-        model=kept.model,
-        provider=kept.provider,
-        native=kept.native,
-        created=kept.created,
-        now=now,
-        background=truth(body, "background"),
-        status=member(body, "status"),
-        input=_concrete(link, kept),
-        body=body,
-    )
-    settle(link, kept.owner, kept.id, now)
+    given = _concrete(link, kept)
+    row: dict[str, Any] = {
+        "owner": kept.owner,
+        "id": kept.id,
+        "thread": _thread(link, kept),
+        "previous": kept.previous,
+        "conversation": kept.conversation,
+        "heard": heard,
+        "model": kept.model,
+        "provider": kept.provider,
+        "native": kept.native,
+        "created": kept.created,
+        "stored": now,
+        "background": truth(body, "background"),
+        "status": member(body, "status"),
+        "alive": now,
+        "input": given,
+        "body": body,
+    }
+    # Nearly always it is new, and then little has to be asked.
+    if not link.run(_NEW, **row):
+        known = link.one("SELECT stored, body FROM responses WHERE owner = :owner AND id = :id", **_key(kept))
+        if known is not None and known.stored == now and bytes(known.body) == body:
+            return
+        link.run("DELETE FROM responses WHERE owner = :owner AND id = :id", **_key(kept))
+        link.run("DELETE FROM response_items WHERE owner = :owner AND response = :id", **_key(kept))
+        link.run(_NEW, **row)
+    _settled(link, kept.owner, _found(kept.id, SimpleNamespace(**row)), now)
+
+
+def _key(kept: Kept) -> dict[str, str]:
+    return {"owner": kept.owner, "id": kept.id}
 
 
 def _concrete(link: Link, kept: Kept) -> bytes:
@@ -111,11 +131,14 @@ def _thread(link: Link, kept: Kept) -> str:
 
 def settle(link: Link, owner: str, id: str, now: float) -> None:
     """Make a response's items findable; once it is finished they go on in its conversation."""
-    found = fetch(link, owner, id)
     link.run("DELETE FROM response_items WHERE owner = :owner AND response = :id", owner=owner, id=id)
-    output = [*identified(output_of(found.body), f"{id}:output")]
-    _index(link, owner, id, found.asked(), output=False)
-    _index(link, owner, id, output, output=True)
+    _settled(link, owner, fetch(link, owner, id), now)
+
+
+def _settled(link: Link, owner: str, found: Found, now: float) -> None:
+    output = [*identified(output_of(found.body), f"{found.id}:output")]
+    _index(link, owner, found.id, found.asked(), output=False)
+    _index(link, owner, found.id, output, output=True)
     if found.conversation and found.status in _SETTLED:
         conversations.carry_on(link, owner, found.conversation, [body for _, body in found.said()], now)
 
@@ -142,8 +165,10 @@ def look(link: Link, owner: str, id: str) -> Found | None:
         owner=owner,
         id=id,
     )
-    if row is None:
-        return None
+    return None if row is None else _found(id, row)
+
+
+def _found(id: str, row: Any) -> Found:
     return Found(
         id=id,
         previous=row.previous,

@@ -29,6 +29,11 @@ BUSY_SECONDS: Final = 5.0
 _OVERHEAD: Final = 1024
 
 
+def all_of(owner: str) -> str:
+    """Names all that an owner has stored; see Task.about."""
+    return f"all of {owner}"
+
+
 class Store:
     """Opened on first use. ``url`` is as parley.store.place.place_of takes it, None for the file under the user's data
     directory.
@@ -76,36 +81,46 @@ class Store:
         if response_id is None and conversation is None:
             then(Recalled())
             return
-        self._worker.put(Task(lambda link: responses.recall(link, response_id, conversation, owner), then))
+        about = tuple(name for name in (response_id, conversation) if name)
+        self._worker.put(Task(lambda link: responses.recall(link, response_id, conversation, owner), then, about=about))
 
     def resolve(self, items: bytes, owner: str, then: Callable[[bytes | Failure], None]) -> None:
         """See parley.ports.Memory."""
-        self._worker.put(Task(lambda link: responses.resolve(link, items, owner), then, size=len(items)))
+        work: Work[bytes] = lambda link: responses.resolve(link, items, owner)  # noqa: E731
+        self._worker.put(Task(work, then, size=len(items), about=(all_of(owner),)))
 
     def keep(self, kept: Kept) -> None:
         """See parley.ports.Memory."""
         now = self._wall()
         size = len(kept.input) + len(kept.response) + _OVERHEAD
-        self._worker.put(Task(lambda link: responses.keep(link, kept, now), None, writes=True, size=size))
+        work: Work[None] = lambda link: responses.keep(link, kept, now)  # noqa: E731
+        owner = all_of(kept.owner)
+        self._worker.put(Task(work, None, writes=True, size=size, about=responses.names(kept), owner=owner))
 
     # Work of others
 
-    async def ask(self, work: Work[T]) -> T:
-        """Read. Raises the ParleyError that the work raised, or that the store is not available."""
-        return await self._done(work, writes=False)
+    # Of writes that nobody waits for, these see all that are about the same (``about``: ids, or ``all_of`` an owner);
+    # others may be done later.
 
-    async def change(self, work: Work[T]) -> T:
+    async def ask(self, work: Work[T], about: tuple[str, ...] = ()) -> T:
+        """Read. Raises the ParleyError that the work raised, or that the store is not available."""
+        return await self._done(work, about, writes=False)
+
+    async def change(self, work: Work[T], about: tuple[str, ...] = ()) -> T:
         """Write; it is on disk when this returns. Raises as ``ask``."""
-        return await self._done(work, writes=True)
+        return await self._done(work, about, writes=True)
 
     def ask_then(self, work: Work[Any], then: Callable[[Any], None]) -> None:
         """Read; ``then`` hears the result or a Failure."""
         self._worker.put(Task(work, then))
 
-    def change_then(self, work: Work[Any], then: Callable[[Any], None] | None, size: int = 0) -> None:
-        """Write; ``then`` hears the result or a Failure. Without one it is held while the store is away; ``size`` is
-        what the work holds, in bytes."""
-        self._worker.put(Task(work, then, writes=True, size=_OVERHEAD + size))
+    def change_then(self, work: Work[Any], then: Callable[[Any], None], about: tuple[str, ...] = ()) -> None:
+        """Write; ``then`` hears the result or a Failure."""
+        self._worker.put(Task(work, then, writes=True, size=_OVERHEAD, about=about))
+
+    def leave(self, work: Work[Any], size: int, about: tuple[str, ...]) -> None:
+        """Write when there is time; it is held while the store is away. ``size`` is what the work holds, in bytes."""
+        self._worker.put(Task(work, None, writes=True, size=_OVERHEAD + size, about=about))
 
     # Responses made in the background
 
@@ -116,13 +131,13 @@ class Store:
     async def cancel(self, owner: str, id: str) -> bytes:
         """Stop a background response; the object as it is then."""
         now = self._wall()
-        body = await self.change(lambda link: responses.cancel(link, owner, id, now))
+        body = await self.change(lambda link: responses.cancel(link, owner, id, now), (id,))
         self.backgrounds.stop(owner, id)
         return body
 
     async def remove_response(self, owner: str, id: str) -> None:
         """Delete a response, and stop it where it is still being made."""
-        await self.change(lambda link: responses.remove(link, owner, id))
+        await self.change(lambda link: responses.remove(link, owner, id), (id,))
         self.backgrounds.stop(owner, id)
 
     # Its own state
@@ -181,13 +196,16 @@ class Store:
             wall = self._wall()
             return Task(lambda link: self._vigil.keep(link, wall), self._ended, writes=True)
         now = self._now()
-        if self._retention is None or now < self._sweep_at:
+        if now < self._sweep_at:
             return None
-        wall = self._wall()
-        self._sweep_at, before = now + SWEEP_SECONDS, wall - self._retention
+        self._sweep_at, wall, kept = now + SWEEP_SECONDS, self._wall(), self._retention
 
         def work(link: Link) -> bool:
-            return responses.sweep(link, before) & contexts.sweep(link, before) & answers.expire(link, wall)
+            # Answers end by themselves, however long all else is kept.
+            done = answers.expire(link, wall)
+            return (
+                done if kept is None else responses.sweep(link, wall - kept) & contexts.sweep(link, wall - kept) & done
+            )
 
         return Task(work, self._swept, writes=True)
 
@@ -199,14 +217,14 @@ class Store:
         if isinstance(outcome, int) and outcome:
             self._write(msgspec.json.encode({"event": "recovery", "rows": outcome}))
 
-    async def _done(self, work: Work[T], *, writes: bool) -> T:
+    async def _done(self, work: Work[T], about: tuple[str, ...], *, writes: bool) -> T:
         future: asyncio.Future[Any] = self._loop.create_future()
 
         def then(outcome: Any) -> None:
             if not future.done():
                 future.set_result(outcome)
 
-        self._worker.put(Task(work, then, writes=writes, size=_OVERHEAD if writes else 0))
+        self._worker.put(Task(work, then, writes=writes, size=_OVERHEAD if writes else 0, about=about))
         outcome = await future
         if isinstance(outcome, Failure):
             raise ParleyError(outcome)

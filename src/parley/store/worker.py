@@ -1,8 +1,9 @@
 """One thread that owns the connection, fed by a bounded queue. Nothing here imports a database.
 
-The queue keeps its order, so that a read sees every earlier write. Neighbouring writes share a transaction. While
+What somebody waits for keeps its order. Writes that nobody waits for keep theirs, and stand back: they are done in
+small parts between the others, and before one that is about the same. Neighbouring writes share a transaction. While
 the store is away (locked, full, gone, broken) reads fail at once and writes that nobody waits for are held, in
-memory and within the queue's limits; the thread tries by itself until the store is back, then writes them first.
+memory and within the queue's limits; the thread tries by itself until the store is back.
 """
 
 import threading
@@ -17,11 +18,15 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from parley.failure import Failure, ParleyError
+from parley.store.lasting import Lasting
 from parley.store.port import Away, Link, Outcome, Task
 
 MAX_TASKS: Final = 32768
 MAX_BYTES: Final = 64 * 1024 * 1024
 MAX_BATCH: Final = 256
+# As long as others should have to wait for a part of what nobody waits for.
+PART_SECONDS: Final = 0.05
+LEAST_PART: Final = 4
 # Between two tries, growing; each is shortened by chance, so that many gateways do not come at once.
 RETRY_SECONDS: Final = 1.0
 MAX_RETRY_SECONDS: Final = 5.0
@@ -57,8 +62,9 @@ class Worker:
     ) -> None:
         self._opening, self._reports, self._chore, self._now = opening, reports, chore, now
         self._tasks: deque[Task] = deque()
-        # Writes that were tried in vain; older than everything in the queue.
-        self._held: deque[Task] = deque()
+        # Writes that nobody waits for.
+        self._held = Lasting()
+        self._part = LEAST_PART
         self._size = 0
         self._ready = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -82,7 +88,7 @@ class Worker:
             # Writes that are held leave room for reads.
             refused = self._closing or self.waiting >= (MAX_TASKS if task.writes else 2 * MAX_TASKS)
             if not refused and (not task.size or not self.waiting or self._size + task.size <= MAX_BYTES):
-                self._tasks.append(task)
+                (self._held.add if task.lasting else self._tasks.append)(task)
                 self._size += task.size
                 self._start()
                 self._ready.notify()
@@ -153,28 +159,31 @@ class Worker:
 
     def _run(self) -> None:
         while (batch := self._next()) is not None:
-            self._catch_up(probe=not batch)
             chore = self._chore()
             if chore is not None:
                 batch.append(chore)
             for writes, tasks in groupby(batch, key=lambda task: task.writes):
                 for part in [list(tasks)] if writes else [[task] for task in tasks]:
-                    self._attempt(part, writes=writes)
+                    self._serve(part, writes=writes)
+            if not self._catch_up(self._part) and not batch:
+                self._probe()
         self._again = 0.0
-        self._catch_up(probe=False)
+        while self._held and not self._blocked(writes=True):
+            self._catch_up(MAX_BATCH)
         if self._held:
             self._count(len(self._held))
             self._tell("store.lost", count=len(self._held))
         self._drop_link()
 
     def _next(self) -> list[Task] | None:
-        """The next tasks; none after a quiet time, or when it is time to look whether the store is back; None at the
-        end."""
+        """The next tasks; none where there is something else to do, after a quiet time, or when it is time to look
+        whether the store is back; None at the end."""
         with self._ready:
             while not self._tasks:
                 if self._closing:
                     return None
-                if not self._ready.wait(self._patience()):
+                ripe = self._held and not self._blocked(writes=True)
+                if ripe or not self._ready.wait(self._patience()):
                     return []
             batch = [self._tasks.popleft() for _ in range(min(MAX_BATCH, len(self._tasks)))]
             self._let_go(batch)
@@ -189,22 +198,62 @@ class Worker:
         self._size -= sum(task.size for task in tasks)
         self._full = self._full and self.waiting > 0
 
-    def _catch_up(self, *, probe: bool) -> None:
-        """Write what is held. With nothing to write only look, where it is time to, whether the store is back."""
-        while self._held and not self._blocked(writes=True):
-            with self._ready:
-                part = [self._held.popleft() for _ in range(min(MAX_BATCH, len(self._held)))]
-                self._let_go(part)
-            if not self._attempt(part, writes=True, first=True):
-                return
-        if probe and (self.away or self.unwritable) is not None and not self._blocked(writes=True):
+    def _serve(self, tasks: list[Task], *, writes: bool) -> None:
+        """Those that somebody waits for, after all that is about the same."""
+        if writes and self.unwritable is not None:
+            # Whether it can be written again shows what could not be, and no smaller thing.
+            self._catch_up(self._part)
+        names = {name for task in tasks for name in task.about}
+        if names and not self._written(names):
+            for task in tasks:
+                self._settle(task, AWAY)
+            return
+        self._attempt(tasks, writes=writes)
+
+    def _written(self, names: set[str]) -> bool:
+        """Whether nothing about these is held any more."""
+        if self._blocked(writes=True):
+            return not self._held.knows(names)
+        with self._ready:
+            left = self._held.bring(names)
+        while left > 0:
+            many = min(left, MAX_BATCH)
+            self._catch_up(many)
+            if self._blocked(writes=True):
+                return False
+            left -= many
+        return True
+
+    def _catch_up(self, many: int) -> bool:
+        """Write some of what nobody waits for. Whether anything was done."""
+        with self._ready:
+            if not self._held or self._blocked(writes=True):
+                return False
+            part = self._held.first(many)
+            self._let_go(part)
+        begun = time.monotonic()
+        done = self._attempt(part, writes=True)
+        if done:
+            self._pace(len(part), time.monotonic() - begun)
+        return done
+
+    def _pace(self, many: int, taken: float) -> None:
+        """How much the next part is."""
+        if taken > PART_SECONDS:
+            self._part = max(LEAST_PART, min(self._part, many) // 2)
+        elif many >= self._part:
+            self._part = min(self._part * 2, MAX_BATCH)
+
+    def _probe(self) -> None:
+        """Look, where it is time to, whether the store is back."""
+        if (self.away or self.unwritable) is not None and not self._blocked(writes=True):
             writes = self.away is None
             self._attempt([Task(_touch if writes else _glance, None, writes=writes)], writes=writes)
 
-    def _attempt(self, tasks: list[Task], *, writes: bool, first: bool = False) -> bool:
-        """Whether they are done. ``first``: what is lost again is older than all else that is held."""
+    def _attempt(self, tasks: list[Task], *, writes: bool) -> bool:
+        """Whether they are done."""
         if self._blocked(writes=writes):
-            self._hold(tasks, first=first)
+            self._hold(tasks)
             return False
         outcomes, problem = self._tried(tasks, writes=writes)
         if problem is None:
@@ -214,7 +263,7 @@ class Worker:
         elif problem.ours:
             self._lose(tasks)
         else:
-            self._hold(tasks, first=first)
+            self._hold(tasks)
         return problem is None
 
     def _tried(self, tasks: list[Task], *, writes: bool) -> tuple[list[Outcome], Away | None]:
@@ -281,15 +330,12 @@ class Worker:
             event = "store.corrupt" if problem.kind == "corrupt" else "store.away"
             self._tell(event, kind=problem.kind, problem=str(problem), waiting=self.waiting)
 
-    def _hold(self, tasks: list[Task], *, first: bool) -> None:
+    def _hold(self, tasks: list[Task]) -> None:
         """Keep what nobody waits for until the store is back; tell the others that it is away."""
         kept = [task for task in tasks if task.lasting]
         with self._ready:
             self._size += sum(task.size for task in kept)
-            if first:
-                self._held.extendleft(reversed(kept))
-            else:
-                self._held.extend(kept)
+            self._held.again(kept)
         for task in tasks:
             if not task.lasting:
                 self._settle(task, AWAY)
