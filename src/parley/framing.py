@@ -41,7 +41,12 @@ class SseReader:
 
     def feed(self, data: bytes) -> list[Frame]:
         """Frames completed by ``data``. Raises ``upstream_bad_response`` (event_too_large), after those before it."""
-        return [frame for block in self.blocks(data) if (frame := parse_block(block)) is not None]
+        blocks = self.blocks(data)
+        if len(blocks) == 1:
+            # Most writes are one event.
+            frame = parse_block(blocks[0])
+            return [] if frame is None else [frame]
+        return [frame for block in blocks if (frame := parse_block(block)) is not None]
 
     def blocks(self, data: bytes) -> list[bytes]:
         """The blocks of lines completed by ``data``, as they came but for LF line ends and no blank line;
@@ -84,7 +89,7 @@ class SseReader:
                 return []
             buffer = buffer.removeprefix(_BOM)
             self._first = False
-        if b"\r" in buffer:
+        if buffer.find(b"\r") >= 0:
             # A CR at the very end may be half of a CRLF: take it as a line end and skip a following LF.
             self._skip_lf = buffer.endswith(b"\r")
             buffer = _LINE_END.sub(b"\n", buffer)
@@ -103,8 +108,12 @@ class SseReader:
 
 def parse_block(block: bytes) -> Frame | None:
     """The frame of one block of LF-ended lines; None where it holds no data (comments, ids)."""
-    if block.startswith(b"data:") and block.find(b"\n") < 0:
+    stop = block.find(b"\n")
+    if stop < 0 and block.startswith(b"data:"):
         return Frame("", block[6:] if block.startswith(b" ", 5) else block[5:])
+    if block.startswith(b"event: ") and block.startswith(b"data: ", stop + 1) and block.find(b"\n", stop + 1) < 0:
+        # The two lines that every server writes which names its events.
+        return Frame(block[7:stop].decode("utf-8", "replace"), block[stop + 7 :])
     event, data = "", []
     for line in block.split(b"\n"):
         name, _, value = line.partition(b":")

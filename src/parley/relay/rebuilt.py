@@ -1,18 +1,23 @@
 """Streams of another wire than the caller's."""
 
+from typing import Final
+
 from parley.failure import Failure, ParleyError
-from parley.ir import BlockStart, Delta, End, Event, Media, Opaque, Start, ToolCall, Usage
+from parley.ir import BlockStart, Delta, End, Event, Media, Opaque, Start, ToolCall
 from parley.relay.carrier import Relay, merged
 from parley.relay.keeper import Keeper
 from parley.relay.request import Passage
 from parley.relay.steady import Refrain
 from parley.wire import Reply
 
+# Blocks that are content as soon as they begin.
+_WHOLE: Final = (ToolCall, Media, Opaque)
+
 
 class RebuiltStream(Relay):
     """Events are decoded to the canonical form and encoded for the caller."""
 
-    __slots__ = ("_decoder", "_encoder", "_refrain")
+    __slots__ = ("_decoder", "_encoder", "_latest", "_refrain")
 
     def __init__(self, way: Passage, reply: Reply, keeper: Keeper | None = None) -> None:
         super().__init__()
@@ -21,6 +26,8 @@ class RebuiltStream(Relay):
         self._decoder = outlet.stream_decoder()
         self._encoder = encoder if keeper is None else keeper.watching(encoder)
         self._refrain = Refrain(outlet, inlet)
+        # The last of the events that came with the data before.
+        self._latest: Event | None = None
 
     def feed(self, data: bytes) -> bytes:
         """The caller's bytes for what ``data`` completes."""
@@ -34,9 +41,11 @@ class RebuiltStream(Relay):
             return refrain.head + words + refrain.tail
         if words:
             return self._encoded([refrain.delta(words)])
+        before = self._latest
         events, out = self._decoded(data)
-        if len(events) == 1 and self.failure is None and isinstance(events[0], Delta):
-            refrain.learn(data, events[0], out)
+        latest = self._latest = events[-1] if events and self.failure is None else None
+        if len(events) == 1 and type(latest) is Delta and type(before) is Delta and _go_on(before, latest):
+            refrain.learn(data, latest, out)
         return out
 
     def _decoded(self, data: bytes) -> tuple[list[Event], bytes]:
@@ -85,15 +94,20 @@ class RebuiltStream(Relay):
             return b""
 
     def _encode(self, event: Event) -> bytes:
-        if isinstance(event, Delta):
+        # Exact types: asking what else an event may be costs more than most of what follows.
+        if type(event) is Delta:
             self.content = self.content or event.text != ""
             self.pieces += 1
             return self._encoder.feed(event)
-        match event:
-            case BlockStart():
-                self.content = self.content or isinstance(event.block, ToolCall | Media | Opaque)
-            case Start(usage=Usage() as usage) | End(usage=Usage() as usage):
-                self.usage = merged(self.usage, usage)
-        if isinstance(event, End):
-            self.ended = True
+        if type(event) is BlockStart:
+            self.content = self.content or isinstance(event.block, _WHOLE)
+        elif type(event) is Start or type(event) is End:
+            if event.usage is not None:
+                self.usage = merged(self.usage, event.usage)
+            self.ended = self.ended or type(event) is End
         return self._encoder.feed(event)
+
+
+def _go_on(before: Delta, now: Delta) -> bool:
+    """Whether both are of one block."""
+    return now.index == before.index and now.kind == before.kind and now.choice == before.choice

@@ -15,10 +15,8 @@ _SPOKEN: Final = (b'"content":"', b'"text":"', b'"reasoning_content":"', b'"reas
 _WORDS: Final = re.compile(rb"[ !#-\[\]-~]+")
 # The same with what is not ASCII, to be checked by itself.
 _ANY_WORDS: Final = re.compile(rb"[ !#-\[\]-~\x80-\xff]+")
-# An event as most servers write it: by itself, as a line, or taken out of its frame.
-_EVENT: Final = re.compile(rb"(?:event: [^\r\n]*\n)?data:[^\r\n]*\n\n")
-_LINE: Final = re.compile(rb"[^\r\n]*\n")
-_OBJECT: Final = re.compile(rb"[^\r\n]*")
+# An event as most servers write it ends so: by itself, as a line, or taken out of its frame.
+_EVENT, _LINE, _OBJECT = b"\n\n", b"\n", b""
 _GROWING: Final = ("text", "thinking")
 # A number of JSON that any reader takes.
 _NUMBER: Final = re.compile(rb"-?(?:0|[1-9][0-9]{0,15})(?:\.[0-9]{1,20})?(?:[eE][+-]?[0-9]{1,2})?")
@@ -66,27 +64,27 @@ class Refrain:
     It was decoded to one Delta, and this encoded. The next event that is the same text but for its words, and for what
     its wire calls ``idle``, decodes to the same Delta but for its text, as long as nothing else came between: where the
     wire says so (``repeats``). What the encoder makes of it is ``head``, words and ``tail``: where the caller's wire
-    says so (``forgets``). Elsewhere ``head`` is empty, and it must see ``delta``. All this is believed once two events
-    have shown it: the first one of an answer may begin more than itself.
+    says so (``forgets``). Elsewhere ``head`` is empty, and it must see ``delta``. The first Delta of a block shows
+    nothing: it may begin more than itself.
     """
 
     __slots__ = (
-        "_after", "_before", "_delta", "_forgets", "_idle", "_last", "_parts", "_shape", "_shown", "_tries",
-        "_unframed", "head", "tail",
+        "_after", "_before", "_delta", "_ends", "_forgets", "_idle", "_last", "_minds", "_parts", "_tries", "_unframed",
+        "head", "tail",
     )  # fmt: skip
 
     def __init__(self, outlet: Wire, inlet: Wire) -> None:
         self._tries = TRIES if outlet.repeats else 0
         self._forgets = inlet.forgets
         self._idle = outlet.idle
+        self._minds = outlet.minds
         self._unframed = outlet.unframed
-        self._shape = _LINE if outlet.lines else _EVENT if outlet.unframed is None else _OBJECT
+        self._ends = _LINE if outlet.lines else _EVENT if outlet.unframed is None else _OBJECT
         # Text that is always the same, and what follows it; then what follows all of it.
         self._parts: list[tuple[bytes, int]] = []
         # What precedes the words where nothing else differs, so that there is but one part.
         self._before = self._after = self.head = self.tail = self._last = b""
-        self._delta = Delta(0, 0, "text", "")
-        self._shown: tuple[list[tuple[bytes, int]], bytes, bytes, bytes, Delta] | None = None
+        self._delta: Delta | None = None
 
     def words(self, data: bytes) -> bytes:
         """The words where ``data`` is that event again, else nothing."""
@@ -97,7 +95,10 @@ class Refrain:
             if not data.startswith(before) or not data.endswith(after):
                 return b""
             words = data[len(before) : len(data) - len(after)]
-            return words if _WORDS.fullmatch(words) is not None or _is_text(words) else b""
+            if _WORDS.fullmatch(words) is None and not _is_text(words):
+                return b""
+            self._tries = TRIES
+            return words
         return self._among(data if self._unframed is None else self._unframed(data), data)
 
     def _among(self, text: bytes, data: bytes) -> bytes:
@@ -114,12 +115,15 @@ class Refrain:
             return b""
         if not text.isascii() and not _is_utf8(text):
             return b""
-        self._last = data
+        if self._minds:
+            self._last = data
+        self._tries = TRIES
         return words
 
     def delta(self, words: bytes) -> Delta:
         """What the event says."""
         delta = self._delta
+        assert delta is not None
         return Delta(delta.choice, delta.index, delta.kind, words.decode())
 
     def forget(self) -> bytes:
@@ -129,7 +133,8 @@ class Refrain:
         return last
 
     def learn(self, data: bytes, delta: Delta, out: bytes) -> None:
-        """Take an event for the pattern: ``data`` came by itself, was all that ``delta`` came from, and became ``out``.
+        """Take an event for the pattern: ``data`` came by itself, was all that ``delta`` came from, and became ``out``;
+        right before it came another Delta of the same block.
 
         A string that is in the event once, apart from what is idle, and is what the delta says is where it was said:
         without a backslash text stands in JSON as it is, and every quotation mark begins or ends a string.
@@ -138,13 +143,13 @@ class Refrain:
             return
         self._tries -= 1
         text = data if self._unframed is None else self._unframed(data)
+        begin = _begin(text, self._ends)
+        if begin < 0 or text.find(b"\\") >= 0:
+            return
         quoted = b'"' + delta.text.encode("utf-8", "replace") + b'"'
-        begin = max(text.find(b"\ndata:"), 0)
         spans = _differing(text, begin, self._idle)
         start = _only(text, quoted, spans)
         if not start or not _is_text(quoted[1:-1]) or not text.count(b'"', begin, start) % 2:
-            return
-        if text.find(b"\\") >= 0 or self._shape.fullmatch(text) is None:
             return
         head = tail = b""
         size = len(quoted) - 2
@@ -153,22 +158,32 @@ class Refrain:
             if not place:
                 return
             head, tail = out[:place], out[place + size :]
-        self._show(*_cut(text, sorted([*spans, (start, start + size, _SAID)])), head, tail, delta)
+        self.head, self.tail, self._delta = head, tail, delta
+        spans.append((start, start + size, _SAID))
+        self._parts, self._after = _cut(text, sorted(spans) if len(spans) > 1 else spans)
+        self._before = self._parts[0][0] if len(spans) == 1 and self._unframed is None else b""
 
-    def _show(self, parts: list[tuple[bytes, int]], after: bytes, head: bytes, tail: bytes, delta: Delta) -> None:
-        shown = (parts, after, head, tail, Delta(delta.choice, delta.index, delta.kind, ""))
-        if shown == self._shown:
-            self._parts, self._after, self.head, self.tail, self._delta = shown
-            self._before = parts[0][0] if len(parts) == 1 and self._unframed is None else b""
-            self._tries = TRIES
-        self._shown = shown
+
+def _begin(text: bytes, ends: bytes) -> int:
+    """Where the line of data begins in what is one event that ends so, -1 where it is not, or not as most write it."""
+    if not text.endswith(ends) or text.find(b"\r") >= 0:
+        return -1
+    start = 0
+    if ends == _EVENT:
+        start = text.find(b"\n") + 1 if text.startswith(b"event: ") else 0
+        if not text.startswith(b"data:", start):
+            return -1
+    # No other line end than the last.
+    return start if text.find(b"\n", start, len(text) - len(ends)) < 0 else -1
 
 
 def _only(text: bytes, quoted: bytes, spans: list[tuple[int, int, int]]) -> int:
     """Where the string begins that is in the text but once, apart from the spans; 0 where there is none such."""
+    at = text.find(quoted) + 1
+    if not spans:
+        return at if at and text.find(quoted, at) < 0 else 0
     apart = [start for start, _, _ in spans]
     found = 0
-    at = text.find(quoted) + 1
     while at:
         if at not in apart:
             if found:
@@ -185,8 +200,10 @@ def _named(names: tuple[str, ...]) -> re.Pattern[bytes]:
 
 def _differing(text: bytes, begin: int, names: tuple[str, ...]) -> list[tuple[int, int, int]]:
     """Start, end and kind of each string or number that has one of those names; of other values none."""
-    spans = []
-    for found in _named(names).finditer(text, begin) if names else ():
+    spans: list[tuple[int, int, int]] = []
+    if not names or (len(names) == 1 and text.find(names[0].encode(), begin) < 0):
+        return spans
+    for found in _named(names).finditer(text, begin):
         start, kind = found.end(), _COUNT
         if text.startswith(b'"', start):
             start, kind = start + 1, _STRING

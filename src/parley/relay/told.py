@@ -18,6 +18,8 @@ def own_names(inlet: Wire, body: bytes, names: tuple[str, ...], moved: Moved = _
     """The names as paths of the request in ``body``, each once; without those of blocks that were put back. ``moved``
     has, by the path of a turn, the numbers that its blocks have there."""
     places = inlet.places
+    if not names:
+        return names
     if places is None or all(map(plain, names)):
         return names
     request = jsontext.whole(body)

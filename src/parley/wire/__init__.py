@@ -140,7 +140,8 @@ class Wire(Struct, frozen=True, kw_only=True):
     ``several`` is the path of the member by which a request asks for several answers, empty where a wire has none.
     ``repeats``: the same event with other words, right after one that its stream decoder made one Delta of text or
     thinking, is the same Delta with these words, and of a row of such events the decoder remembers the last at most.
-    This holds also where values of the members named in ``idle`` differ. ``unframed`` takes the JSON text of such an
+    This holds also where values of the members named in ``idle`` differ; ``minds``: the decoder remembers those of the
+    last. ``unframed`` takes the JSON text of such an
     event out of its frame, if it is all of the data; b"" for anything else.
     ``forgets``: its stream encoder remembers nothing of a Delta of text that follows another one of the same block, and
     writes the same for both but for their words.
@@ -185,6 +186,7 @@ class Wire(Struct, frozen=True, kw_only=True):
     several: tuple[str, ...] = ()
     repeats: bool = False
     idle: tuple[str, ...] = ()
+    minds: bool = True
     unframed: Callable[[bytes], bytes] | None = None
     forgets: bool = False
     answers: tuple[bytes, ...] = ()

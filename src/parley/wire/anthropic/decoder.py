@@ -272,7 +272,7 @@ _HANDLERS: Mapping[str, Callable[[MessageDecoder, _Event, bytes], list[Event]]] 
 def _frame(block: bytes) -> tuple[str, bytes] | None:
     """Event name and data; the two lines every server writes are cut without the general parser."""
     head, mark, data = block.partition(b"\ndata: ")
-    if mark and head.startswith(b"event: ") and b"\n" not in data and b"\n" not in head:
+    if mark and head.startswith(b"event: ") and data.find(b"\n") < 0 and head.find(b"\n") < 0:
         return head[7:].decode("utf-8", "replace"), data
     frame = parse_block(block)
     return None if frame is None else (frame.event, frame.data)
@@ -291,7 +291,7 @@ def unnamed_failure(event: str, data: bytes) -> Failure | None:
     Servers of this wire also send an error under another type, or as an event that only its name says is one.
     """
     named = event == "error"
-    if not named and b'"error"' not in data:
+    if not named and data.find(b'"error"') < 0:
         return None
     try:
         value = decode(data)

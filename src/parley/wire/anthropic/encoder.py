@@ -21,6 +21,7 @@ from parley.ir import (
     Finish,
     Refusal,
     Start,
+    Text,
     Thinking,
     ToolCall,
     Usage,
@@ -49,6 +50,11 @@ _PARTS: Mapping[DeltaKind, bytes] = {
     "arguments": b'"input_json_delta","partial_json":',
 }
 _THOUGHT = {"type": "thinking", "thinking": "", "signature": ""}
+_TEXT = (
+    b"event: content_block_start\n"
+    b'data: {"type":"content_block_start","index":%d,"content_block":{"type":"text","text":""}}\n\n'
+)
+_STOP = b'event: content_block_stop\ndata: {"type":"content_block_stop","index":%d}\n\n'
 _DELTA = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":{"type":'
 
 
@@ -78,18 +84,17 @@ class MessageEncoder:
 
     def feed(self, event: Event) -> bytes:
         """Bytes for one event, perhaps none, perhaps those of blocks that had to wait."""
-        match event:
-            case Delta():
-                return self._delta(event) if event.choice == 0 else b""
-            case BlockStart():
-                return self._block_start(event) if event.choice == 0 else b""
-            case BlockStop():
-                return self._block_stop(event) if event.choice == 0 else b""
-            case Start():
-                return self._start(event)
-            case Finish():
-                return self._finished(event) if event.choice == 0 else b""
-        return self._end(event)
+        if type(event) is Delta:
+            return self._delta(event) if event.choice == 0 else b""
+        if type(event) is BlockStart:
+            return self._block_start(event) if event.choice == 0 else b""
+        if type(event) is BlockStop:
+            return self._block_stop(event) if event.choice == 0 else b""
+        if type(event) is Finish:
+            return self._finished(event) if event.choice == 0 else b""
+        if type(event) is Start:
+            return self._start(event)
+        return self._end(event) if type(event) is End else b""
 
     def fail(self, failure: Failure) -> bytes:
         """The error event; the caller must close the stream after it."""
@@ -111,7 +116,7 @@ class MessageEncoder:
         return _sse("message_start", message=message)
 
     def _block_start(self, event: BlockStart) -> bytes:
-        if answer_block(event.block, same=self._same) is None:
+        if type(event.block) is not Text and answer_block(event.block, same=self._same) is None:
             self._muted.add(event.index)
             if isinstance(event.block, Refusal):
                 self._ending = {"stop_details": event.block.extra["stop_details"]}
@@ -122,6 +127,11 @@ class MessageEncoder:
         return self._advance()
 
     def _begin(self, event: BlockStart) -> bytes:
+        if type(event.block) is Text and not (event.block.text or event.block.extra):
+            # How nearly every answer begins.
+            self._open, self._block, self._prefix = event.index, event.block, _DELTA % self._count
+            self._count += 1
+            return _TEXT % (self._count - 1)
         before = self._signed(event.block)
         shell, first = shell_of(event.block)
         self._open, self._block = event.index, shell
@@ -142,7 +152,7 @@ class MessageEncoder:
         shell = _sse("content_block_start", index=self._count, content_block=_THOUGHT)
         grown = _DELTA % self._count + _PARTS["signature"] + encode(thought.signature) + b"}}\n\n"
         self._count += 1
-        return shell + grown + _sse("content_block_stop", index=self._count - 1)
+        return shell + grown + _STOP % (self._count - 1)
 
     def _delta(self, event: Delta) -> bytes:
         if event.index == self._open:
@@ -173,7 +183,9 @@ class MessageEncoder:
     def _close(self, extra: Extra) -> bytes:
         """Stops the open block; a signature comes last in its block, as this wire's callers expect."""
         out = b""
-        if isinstance(self._block, Thinking) and self._block.redacted is None:
+        if type(self._block) is Text and not extra:
+            pass
+        elif isinstance(self._block, Thinking) and self._block.redacted is None:
             out = self._prefix + _PARTS["signature"] + encode(self._signature) + b"}}\n\n"
         elif isinstance(self._block, ToolCall) and not "".join(self._arguments).strip():
             out = self._grow("arguments", "{}")
@@ -181,7 +193,7 @@ class MessageEncoder:
             out += self._prefix + b'"citations_delta","citation":' + encode(citation) + b"}}\n\n"
         self._open, self._block, self._signature = None, None, ""
         self._arguments.clear()
-        return out + _sse("content_block_stop", index=self._count - 1)
+        return out + _STOP % (self._count - 1)
 
     def _advance(self) -> bytes:
         """Lets waiting blocks follow, as far as the open one is whole; a call is once its arguments are."""

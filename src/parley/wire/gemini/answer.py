@@ -89,7 +89,7 @@ def parts_of(candidate: Json, ids: Ids, detail: str, spelled: list[bytes | None]
 
 def spellings(body: bytes) -> list[list[bytes | None]]:
     """The arguments of every call as they are written, by candidate and part; [] where nothing is called."""
-    if b'"functionCall"' not in body:
+    if body.find(b'"functionCall"') < 0:
         return []
     try:
         found = _calls.decode(body).candidates or []

@@ -89,6 +89,8 @@ def usage_from(value: Json) -> Usage:
 
 def modal(asked: Any, made: Any, cached: Any) -> Json:
     """The parts of the usage that are no text, out of the lists of them."""
+    if asked is None and made is None and cached is None:
+        return {}
     heard, spoken, again = _by_modality(asked), _by_modality(made), _by_modality(cached)
     parts = {
         "audio_input": heard.get("AUDIO"),

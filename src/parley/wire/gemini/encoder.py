@@ -53,19 +53,17 @@ class ContentEncoder:
 
     def feed(self, event: Event) -> bytes:
         """Bytes for one event, perhaps none."""
-        match event:
-            case Delta():
-                return self._delta(event)
-            case BlockStart():
-                return self._begin(event)
-            case BlockStop():
-                return self._stop(event)
-            case Start():
-                return self._start(event)
-            case Finish():
-                self._finishes.append(event)
-                return b""
-        return self._end(event)
+        if type(event) is Delta:
+            return self._delta(event)
+        if type(event) is BlockStart:
+            return self._begin(event)
+        if type(event) is BlockStop:
+            return self._stop(event)
+        if type(event) is Start:
+            return self._start(event)
+        if type(event) is Finish:
+            self._finishes.append(event)
+        return self._end(event) if type(event) is End else b""
 
     def fail(self, failure: Failure) -> bytes:
         """The error event; the caller must close the stream after it."""
@@ -113,9 +111,10 @@ class ContentEncoder:
         block = event.block
         if isinstance(block, Text | Refusal) or (isinstance(block, Thinking) and block.redacted is None):
             # Their text is told as it grows; what remains is told at their end.
-            self._blocks[event.choice, event.index] = replace(block, text=""), []
             if not block.text:
+                self._blocks[event.choice, event.index] = block, []
                 return b""
+            self._blocks[event.choice, event.index] = replace(block, text=""), []
             kind: DeltaKind = "thinking" if isinstance(block, Thinking) else "text"
             return self._delta(Delta(event.choice, event.index, kind, block.text))
         self._blocks[event.choice, event.index] = block, []
@@ -126,6 +125,8 @@ class ContentEncoder:
         if found is None:
             return b""
         block, grown = found
+        if type(block) is Text and not self._same:
+            return b""
         text = "".join(grown)
         match block:
             case ToolCall():

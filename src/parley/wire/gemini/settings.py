@@ -55,7 +55,10 @@ def put_settings(request: ChatRequest, options: Mapping[str, Any], body: Json, d
 
 def _put(target: Json, request: ChatRequest, field: str, write: Any) -> None:
     """The members of a field: the caller's own where they still say the same, else written anew."""
-    kept = request.aside.get(field) if request.wire == NAME else None
+    same = request.wire == NAME
+    if not same and not getattr(request, field):
+        return
+    kept = request.aside.get(field) if same else None
     if isinstance(kept, Kept) and kept.value is getattr(request, field):
         target.update(kept.members)
     else:

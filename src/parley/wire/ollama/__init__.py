@@ -74,6 +74,7 @@ CHAT = Wire(
     places=places,
     repeats=True,
     idle=("created_at",),
+    minds=False,
     forgets=True,
 )
 GENERATE = Wire(
@@ -100,6 +101,7 @@ GENERATE = Wire(
     places=generate_places,
     repeats=True,
     idle=("created_at",),
+    minds=False,
     forgets=True,
 )
 EMBED = Wire(

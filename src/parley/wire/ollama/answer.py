@@ -6,6 +6,7 @@ not tell are measured by the gateway, in nanoseconds.
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 from parley.failure import Failure, ParleyError
@@ -175,8 +176,9 @@ def ending(finish: Finish, usage: Usage | None, reply: Reply, extra: Extra, read
     return {**made, **extra} if same else made
 
 
+@lru_cache(maxsize=16)
 def time_text(seconds: int) -> str:
-    """Unix seconds as RFC 3339."""
+    """Unix seconds as RFC 3339. All answers of a second tell the same."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

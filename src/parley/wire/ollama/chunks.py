@@ -52,22 +52,18 @@ class ChatLines:
 
     def feed(self, event: Event) -> bytes:
         """The line of one event, b"" for most that are no piece of text."""
-        match event:
-            case Delta():
-                return self._delta(event) if event.choice == 0 else b""
-            case BlockStart():
-                return self._begin(event) if event.choice == 0 else b""
-            case BlockStop():
-                return self._whole(event.index) if event.choice == 0 else b""
-            case Start():
-                self._head = _head(event.model or self._reply.model, event.created or self._reply.created)
-                self._usage = event.usage
-            case Finish():
-                if event.choice == 0:
-                    self._finish = event
-            case End():
-                return self._end(event)
-        return b""
+        if type(event) is Delta:
+            return self._delta(event) if event.choice == 0 else b""
+        if type(event) is BlockStart:
+            return self._begin(event) if event.choice == 0 else b""
+        if type(event) is BlockStop:
+            return self._whole(event.index) if event.choice == 0 else b""
+        if type(event) is Start:
+            self._head = _head(event.model or self._reply.model, event.created or self._reply.created)
+            self._usage = event.usage
+        elif type(event) is Finish and event.choice == 0:
+            self._finish = event
+        return self._end(event) if type(event) is End else b""
 
     def fail(self, failure: Failure) -> bytes:
         """The error line; nothing may follow it."""

@@ -58,7 +58,8 @@ class LinesDecoder:
         events: list[Event] = []
         if self._done:
             return events
-        *lines, self._rest = (self._rest + data).split(b"\n") if b"\n" in data else (self._rest + data,)
+        lines = (self._rest + data).split(b"\n") if data.find(b"\n") >= 0 else [self._rest + data]
+        self._rest = lines.pop()
         try:
             for line in lines:
                 if line.strip() and not self._done:

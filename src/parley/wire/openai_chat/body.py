@@ -252,6 +252,9 @@ class _Letter:
         if result.is_error:
             self.dropped.append(f"{path}.is_error")
         made = {"role": "tool", "tool_call_id": result.call_id, "content": _joined(parts) if parts else ""}
+        if not self.same and result.extra.get("name"):
+            # The tool's, where its caller's API says it once more.
+            made["name"] = result.extra["name"]
         if result.extra:
             self.carry(made, result.extra, path)
         return made

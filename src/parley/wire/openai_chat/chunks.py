@@ -52,20 +52,18 @@ class ChatStreamEncoder:
 
     def feed(self, event: Event) -> bytes:
         """The chunks that say it; the first of each choice tells the role."""
-        match event:
-            case Delta():
-                return self._delta(event)
-            case Start():
-                self._head = self._opening(event)
-                return self._role(0)
-            case BlockStart():
-                return self._begin(event.choice, event.index, event.block)
-            case BlockStop():
-                return self._stop(event)
-            case Finish():
-                return self._finish(event)
-            case End():
-                return self._end(event)
+        if type(event) is Delta:
+            return self._delta(event)
+        if type(event) is BlockStart:
+            return self._begin(event.choice, event.index, event.block)
+        if type(event) is BlockStop:
+            return self._stop(event)
+        if type(event) is Finish:
+            return self._finish(event)
+        if type(event) is Start:
+            self._head = self._opening(event)
+            return self._role(0)
+        return self._end(event) if type(event) is End else b""
 
     def fail(self, failure: Failure) -> bytes:
         """The error event; no terminator may follow it."""
@@ -113,6 +111,8 @@ class ChatStreamEncoder:
         return self._chunk(delta.choice, members, b',"logprobs":' + _encode(delta.logprobs) + _OPEN)
 
     def _begin(self, choice: int, index: int, block: Block) -> bytes:
+        if type(block) is Text and not block.text:
+            return b""
         match block:
             case Thinking():
                 self._thoughts[choice, index] = (block, [], [])

@@ -34,9 +34,14 @@ class Pen:
         number, self.number = self.number, self.number + 1
         return b"" if self.silent else b"%b%d%b%b%b" % (head, number, place, _encode(text), tail)
 
+    def put(self, head: bytes, *parts: bytes) -> bytes:
+        """Any event of which all was encoded before; its end is not among the parts."""
+        number, self.number = self.number, self.number + 1
+        return b"" if self.silent else b"%b%d%b}\n\n" % (head, number, b"".join(parts))
 
-def _head(kind: str) -> bytes:
-    """What precedes the number."""
+
+def head_of(kind: str) -> bytes:
+    """What precedes the number of an event."""
     return b'event: %b\ndata: {"type":"%b","sequence_number":' % (kind.encode(), kind.encode())
 
 
@@ -45,12 +50,20 @@ def _place(members: Json) -> bytes:
     return b"," + _encode(members)[1:-1] + b',"delta":'
 
 
-_TEXT = _head("response.output_text.delta")
-_REFUSAL = _head("response.refusal.delta")
-_THOUGHT = _head("response.reasoning_text.delta")
-_ARGUMENTS = _head("response.function_call_arguments.delta")
+_TEXT = head_of("response.output_text.delta")
+_REFUSAL = head_of("response.refusal.delta")
+_THOUGHT = head_of("response.reasoning_text.delta")
+_ARGUMENTS = head_of("response.function_call_arguments.delta")
 _END = b"}\n\n"
 _NO_LOGPROBS = b',"logprobs":[]}\n\n'
+_ITEM_ADDED = head_of("response.output_item.added")
+_ITEM_DONE = head_of("response.output_item.done")
+_PART_ADDED = head_of("response.content_part.added")
+_PART_DONE = head_of("response.content_part.done")
+_TEXT_DONE = head_of("response.output_text.done")
+_REFUSAL_DONE = head_of("response.refusal.done")
+_NO_TEXT = b',"part":{"type":"output_text","text":"","annotations":[],"logprobs":[]}'
+_NO_REFUSAL = b',"part":{"type":"refusal","refusal":""}'
 
 
 class Draft:
@@ -71,9 +84,9 @@ class Draft:
 
     def added(self) -> bytes:
         """The event that opens it."""
-        return self.pen.write(
-            "response.output_item.added", {"output_index": self.place, "item": self.item("in_progress")}
-        )
+        pen = self.pen
+        item = b"" if pen.silent else b',"output_index":%d,"item":%b' % (self.place, _encode(self.item("in_progress")))
+        return pen.put(_ITEM_ADDED, item)
 
     def grow(self, kind: str, text: str, logprobs: Any) -> bytes:
         """More of it."""
@@ -86,8 +99,10 @@ class Draft:
 
     def done(self, status: str) -> bytes:
         """The event that closes it."""
-        self.final = self.item(status)
-        return self.pen.write("response.output_item.done", {"output_index": self.place, "item": self.final})
+        final = self.final = self.item(status)
+        pen = self.pen
+        item = b"" if pen.silent else b',"output_index":%d,"item":%b' % (self.place, _encode(final))
+        return pen.put(_ITEM_DONE, item)
 
     def told(self, kind: str, members: Json) -> bytes:
         """An event about this item."""
@@ -109,7 +124,7 @@ class MessageDraft(Draft):
         """The message with its parts so far."""
         content = [part.part() for part in self.parts]
         own = {"id": self.id, "type": "message", "status": status, "role": "assistant", "content": content}
-        return {**own, **self.frame, **own}
+        return {**own, **self.frame, **own} if self.frame else own
 
     def done(self, status: str) -> bytes:
         """The event that closes it. Its parts hold it, so it lets go of them."""
@@ -123,9 +138,9 @@ class MessageDraft(Draft):
 
 
 class PartDraft:
-    """One content part of a message."""
+    """One content part of a message. ``_at`` is what its events say of its place."""
 
-    __slots__ = ("_at", "_head", "_texts", "extra", "logprobs", "message", "place", "refusal", "stopped")
+    __slots__ = ("_at", "_delta", "_head", "_texts", "extra", "logprobs", "message", "place", "refusal", "stopped")
 
     def __init__(self, message: MessageDraft, block: Text | Refusal, extra: Json) -> None:
         self.message = message
@@ -137,7 +152,9 @@ class PartDraft:
         self.stopped = False
         self._texts: list[str] = []
         self._head = _REFUSAL if self.refusal else _TEXT
-        self._at = _place({"item_id": message.id, "output_index": message.place, "content_index": self.place})
+        places = (_encode(message.id), message.place, self.place)
+        self._at = b',"item_id":%b,"output_index":%d,"content_index":%d' % places
+        self._delta = self._at + b',"delta":'
 
     def part(self) -> Json:
         """The part as it stands."""
@@ -148,38 +165,44 @@ class PartDraft:
 
     def added(self) -> bytes:
         """The event that opens it; what is known at the end only is not told here."""
-        empty = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
-        shell = {"type": "refusal", "refusal": ""} if self.refusal else empty
-        return self._told("response.content_part.added", {"part": shell})
+        return self.message.pen.put(_PART_ADDED, self._at, _NO_REFUSAL if self.refusal else _NO_TEXT)
 
     def grow(self, kind: str, text: str, logprobs: Any) -> bytes:
         """More text, with the probabilities of its tokens where they are known."""
         self._texts.append(text)
         pen = self.message.pen
         if self.refusal:
-            return pen.grow(self._head, self._at, text, _END)
-        tokens = _tokens(logprobs)
+            return pen.grow(self._head, self._delta, text, _END)
+        tokens = _tokens(logprobs) if logprobs is not None else None
         if not tokens:
-            return pen.grow(self._head, self._at, text, _NO_LOGPROBS)
+            return pen.grow(self._head, self._delta, text, _NO_LOGPROBS)
         self.logprobs += tokens
-        return pen.grow(self._head, self._at, text, b',"logprobs":%b}\n\n' % _encode(tokens))
+        return pen.grow(self._head, self._delta, text, b',"logprobs":%b}\n\n' % _encode(tokens))
 
     def stop(self, extra: Json) -> bytes:
         """The part is whole."""
         self.stopped = True
-        self.extra = {**self.extra, **extra.get("part", {})}
-        part = self.part()
+        if extra:
+            self.extra = {**self.extra, **extra.get("part", {})}
+        part, pen, at = self.part(), self.message.pen, self._at
+        if pen.silent:
+            return b""
         if self.refusal:
-            out = self._told("response.refusal.done", {"refusal": part["refusal"]})
+            out = pen.put(_REFUSAL_DONE, at, b',"refusal":', _encode(part["refusal"]))
         else:
             out = self._annotations(part)
-            out += self._told("response.output_text.done", {"text": part["text"], "logprobs": part["logprobs"] or []})
-        return out + self._told("response.content_part.done", {"part": part})
+            logprobs = _encode(part["logprobs"] or [])
+            out += pen.put(_TEXT_DONE, at, b',"text":', _encode(part["text"]), b',"logprobs":', logprobs)
+        return out + pen.put(_PART_DONE, at, b',"part":', _encode(part))
 
     def _annotations(self, part: Json) -> bytes:
+        """What it refers to, an event for each."""
+        given = _parts(part["annotations"])
+        if not given:
+            return b""
         told = [
             self._told("response.output_text.annotation.added", {"annotation_index": index, "annotation": annotation})
-            for index, annotation in enumerate(_parts(part["annotations"]))
+            for index, annotation in enumerate(given)
         ]
         return b"".join(told)
 

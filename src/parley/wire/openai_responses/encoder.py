@@ -39,6 +39,7 @@ from parley.wire.openai_responses.drafts import (
     PartDraft,
     Pen,
     ThoughtDraft,
+    head_of,
     sealed_id,
 )
 from parley.wire.openai_responses.mirror import opened
@@ -47,6 +48,7 @@ from parley.wire.openai_responses.usage import incomplete_reason, usage_object
 from parley.wire.signature import apart
 
 Json = dict[str, Any]
+_CREATED, _IN_PROGRESS = head_of("response.created"), head_of("response.in_progress")
 
 
 def encode_response(response: ChatResponse, reply: Reply) -> bytes:
@@ -83,19 +85,17 @@ class ResponseEncoder:
 
     def feed(self, event: Event) -> bytes:
         """Bytes for one event, perhaps none."""
-        match event:
-            case Delta():
-                return self._delta(event) if event.choice == 0 else b""
-            case BlockStart():
-                return self._begin(event.index, event.block) if event.choice == 0 else b""
-            case BlockStop():
-                return self._stop(event.index, event.extra) if event.choice == 0 else b""
-            case Start():
-                return self._start(event)
-            case Finish():
-                return self._finished(event) if event.choice == 0 else b""
-            case End():
-                return self._end(event)
+        if type(event) is Delta:
+            return self._delta(event) if event.choice == 0 else b""
+        if type(event) is BlockStart:
+            return self._begin(event.index, event.block) if event.choice == 0 else b""
+        if type(event) is BlockStop:
+            return self._stop(event.index, event.extra) if event.choice == 0 else b""
+        if type(event) is Finish:
+            return self._finished(event) if event.choice == 0 else b""
+        if type(event) is Start:
+            return self._start(event)
+        return self._end(event) if type(event) is End else b""
 
     def fail(self, failure: Failure) -> bytes:
         """The one event that says that the answer failed; nothing may follow it."""
@@ -118,8 +118,10 @@ class ResponseEncoder:
         self._extra = event.extra if self._same else {}
         self._kept = [item for item in self._extra.get("output", ()) if item["type"] == "reasoning"]
         self.response = opened(self._reply, event)
-        out = self._pen.write("response.created", {"response": self.response})
-        return out + self._pen.write("response.in_progress", {"response": self.response})
+        if self._pen.silent:
+            return b""
+        response = b',"response":' + json.encode(self.response)
+        return self._pen.put(_CREATED, response) + self._pen.put(_IN_PROGRESS, response)
 
     def _finished(self, event: Finish) -> bytes:
         """Everything is whole now; where the answer was cut, its last item was."""

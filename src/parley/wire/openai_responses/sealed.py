@@ -70,7 +70,7 @@ def cleared(body: bytes, members: dict[str, Raw], options: Mapping[str, Any]) ->
     """``input`` without the reasoning that other wires' providers sealed, and, for a provider that knows its own items
     only, without that which they did not seal; see ``Wire.cleared``."""
     strict = options.get("reasoning_field", "") is None
-    if b'"parley:' in body or (strict and b'"rs_parley_' in body):
+    if body.find(b'"parley:') >= 0 or (strict and body.find(b'"rs_parley_') >= 0):
         return without(members, "input", "", _is_made if strict else _is_foreign)
     return None
 
