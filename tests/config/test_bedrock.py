@@ -4,7 +4,7 @@ import pytest
 
 from config.sample import good, only
 from parley.config import environment
-from parley.settings import Provider
+from parley.settings import Provider, Signing
 
 REGION = {"AWS_REGION": "eu-west-1"}
 HOME = "https://bedrock-runtime.eu-west-1.amazonaws.com"
@@ -67,3 +67,53 @@ def test_a_bearer_key_and_a_region_in_the_environment_need_no_file() -> None:
     [made] = environment({**REGION, "AWS_BEARER_TOKEN_BEDROCK": "token"})
     assert (made.name, made.endpoints, made.keys) == ("bedrock", (HOME,), ("token",))
     assert environment({**REGION, "AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "s"}) == ()
+
+
+ALL = "aws: {region: ap-south-1, access_key_id: AKIA, secret_access_key: '${S}', session_token: t, role_arn: 'arn:r', role_session_name: me, external_id: x}"  # noqa: E501
+
+
+def test_credentials_of_the_file() -> None:
+    made = bedrock(f"providers: {{bedrock: {{{ALL}}}}}", S="secret/+", AWS_BEARER_TOKEN_BEDROCK="token")
+    assert made.endpoints == ("https://bedrock-runtime.ap-south-1.amazonaws.com",)
+    assert made.signing == Signing(
+        region="ap-south-1", access_key="AKIA", secret_key="secret/+", token="t", role="arn:r", session="me",
+        external_id="x",
+    )  # fmt: skip
+    # Calls are signed with them, whatever else the environment has.
+    assert (made.keys, made.auth) == ((), "none")
+
+
+def test_a_profile_or_a_region_alone() -> None:
+    assert bedrock("providers: {bedrock: {aws: {profile: work}}}", **REGION).signing == Signing(profile="work")
+    keyed = bedrock("providers: {bedrock: {aws: {region: eu-north-1}}}", AWS_BEARER_TOKEN_BEDROCK="token")
+    assert (keyed.keys, keyed.signing) == (("token",), Signing(region="eu-north-1"))
+    assert keyed.endpoints == ("https://bedrock-runtime.eu-north-1.amazonaws.com",)
+
+
+def test_a_role_is_assumed_in_the_region_of_the_address() -> None:
+    url = "https://bedrock-runtime.us-west-2.amazonaws.com"
+    made = bedrock(f"providers: {{bedrock: {{base_url: '{url}', aws: {{role_arn: 'arn:r'}}}}}}")
+    assert made.signing == Signing(region="us-west-2", role="arn:r")
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("aws: {access_key_id: A}", "access_key_id needs secret_access_key"),
+        ("aws: {secret_access_key: hidden-one}", "secret_access_key needs access_key_id"),
+        ("aws: {session_token: hidden-one}", "session_token goes with access_key_id"),
+        ("aws: {access_key_id: A, secret_access_key: hidden-one, profile: p}", "not both"),
+        ('aws: {access_key_id: A, secret_access_key: "hidden\\none"}', "cannot be sent in a header"),
+        ("api_key: k, aws: {role_arn: r}", "give api_key or aws, not both"),
+        ("aws: {acess_key: A}", 'unknown key "acess_key"'),
+    ],
+)
+def test_what_is_wrong_with_credentials(entry: str, message: str) -> None:
+    problem = only(f"providers: {{bedrock: {{{entry}}}}}", **REGION)
+    assert message in problem.message
+    assert "hidden" not in problem.source
+
+
+def test_only_calls_to_aws_are_signed() -> None:
+    problem = only("providers: {openai: {api_key: k, aws: {region: eu-west-1}}}")
+    assert "only calls to AWS are signed" in problem.message

@@ -260,3 +260,66 @@ def test_durations_are_gos(text: str, seconds: float):
 @pytest.mark.parametrize("text", ["", "10", "soon", "1d", "1h-3m", "--1s", "1.2.3s"])
 def test_what_is_no_duration(text: str):
     assert go_seconds(text) == (10.0 if text == "10" else None)
+
+
+BROKEN = ["foo: [\n", "a: b: c\n", "x: 'never ends\n", "\tx: 1\n", "x: \x07\n"]
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("how", ["folder", "include"])
+def test_a_document_that_is_no_yaml_leaves_out_only_itself(tmp_path: Path, broken: str, place: int, how: str):
+    documents = [component("one", "echo"), component("two", "echo")]
+    documents.insert(place, broken)
+    (tmp_path / "components").mkdir()
+    file = tmp_path / "components/all.yaml"
+    file.write_text("---\n".join(documents))
+    if how == "folder":
+        made = load(None, {}, components=[tmp_path / "components"])
+    else:
+        (tmp_path / "parley.yaml").write_text("include: components/*.yaml\n")
+        made = load(tmp_path / "parley.yaml", {})
+    assert set(made.settings.components) == {"one", "two"}
+    assert {made.settings.find("chat", name) is None for name in ("one", "two")} == {False}
+    first = "---\n".join(documents[:place]).count("\n") + (place > 0)
+    assert made.rejected
+    for problem in made.rejected:
+        assert problem.file == str(file)
+        assert first < problem.line <= first + broken.count("\n") + 2
+
+
+def test_what_is_told_of_components_is_what_answers(tmp_path: Path):
+    """A file with registrations in it is left out as a whole, components and all that is told of them too."""
+    (tmp_path / "all.yaml").write_text(component("one", "echo") + "---\nregistration: {model: m}\n---\nfoo: [\n")
+    (tmp_path / "parley.yaml").write_text("include: all.yaml\n")
+    made = load(tmp_path / "parley.yaml", {})
+    assert made.rejected
+    assert made.settings.find("chat", "one") is None
+    assert set(made.settings.components) == set()
+
+
+@pytest.mark.parametrize(
+    ("kind", "model", "properties", "rename", "drop"),
+    [
+        ("openai", "gpt-4o", {"endpoint": "http://127.0.0.1:9/v1"}, "max_completion_tokens", ()),
+        ("openai", "gpt-5-mini", {}, "max_completion_tokens", ("temperature",)),
+        ("openai", "o1-preview", {}, "max_completion_tokens", ("temperature",)),
+        ("openai", "o3", {}, "max_completion_tokens", ("temperature",)),
+        ("openai", "o1", {}, "max_completion_tokens", ()),
+        ("chatgpt", "gpt-5", {}, "max_completion_tokens", ("temperature",)),
+        ("deepseek", "deepseek-chat", {}, None, ()),
+    ],
+)
+def test_requests_are_those_of_the_runtimes_own_client(
+    tmp_path: Path, kind: str, model: str, properties: dict[str, str], rename: str | None, drop: tuple[str, ...]
+):
+    made = provider(read(tmp_path, component("c", kind, key="k", model=model, **properties)).settings, "c")
+    assert made.quirks.rename.get("max_tokens") == rename
+    assert tuple(name for name in made.quirks.drop if name == "temperature") == drop
+
+
+def test_a_version_and_a_choice_of_tools_are_those_of_the_runtimes_own_client(tmp_path: Path):
+    text = component("a", "anthropic", key="k"), component("o", "ollama")
+    settings = read(tmp_path, *text).settings
+    assert provider(settings, "a").quirks.options["version"] == "2023-06-01"
+    assert "tool_choice" not in provider(settings, "o").quirks.drop

@@ -6,6 +6,7 @@ import pytest
 
 from parley.config import load
 from parley.config.load import load_text
+from parley.settings import Signing
 
 COMPONENT = """
 apiVersion: dapr.io/v1alpha1
@@ -83,12 +84,49 @@ def test_the_token_of_the_environment(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("accessKey", "AWS_ACCESS_KEY_ID"), ("sessionToken", "AWS_SESSION_TOKEN"), ("assumeRoleArn", "AWS_PROFILE")],
-)
-def test_credentials_that_a_component_cannot_hold_are_refused_by_name(tmp_path: Path, name: str, hint: str) -> None:
+    [("trustAnchorArn", "AWS_PROFILE"), ("trustProfileArn", "AWS_PROFILE"), ("accessKey", "secretKey"),
+     ("secretKey", "accessKey"), ("sessionToken", "remove it")],
+)  # fmt: skip
+def test_credentials_that_are_not_taken_or_not_whole_are_refused_by_name(tmp_path: Path, name: str, hint: str) -> None:
     properties = f"[{{name: region, value: eu-central-1}}, {{name: {name}, value: secret-value}}]"
     text = component("b").replace("conversation.echo", "conversation.aws.bedrock")
     (tmp_path / "b.yaml").write_text(text.replace("version: v1}", f"version: v1, metadata: {properties}}}"))
     [problem] = load(None, {}, components=[tmp_path]).rejected
     assert hint in problem.hint
     assert "secret-value" not in problem.message + problem.hint
+
+
+def bedrock_component(tmp_path: Path, **properties: str) -> Signing | None:
+    """What the calls of a component with these properties are signed with."""
+    given = ", ".join(f"{{name: {name}, value: '{value}'}}" for name, value in properties.items())
+    text = component("b").replace("conversation.echo", "conversation.aws.bedrock")
+    (tmp_path / "b.yaml").write_text(text.replace("version: v1}", f"version: v1, metadata: [{given}]}}"))
+    loaded = load(None, {"AWS_REGION": "eu-west-1"}, components=[tmp_path])
+    assert loaded.rejected == ()
+    [made] = [one for one in loaded.settings.providers.values() if one.transport == "bedrock"]
+    assert made.keys == ()
+    return made.signing
+
+
+def test_credentials_of_a_component(tmp_path: Path) -> None:
+    signing = bedrock_component(
+        tmp_path, region="eu-central-1", accessKey="AKIA", secretKey="s/+", sessionToken="t", assumeRoleArn="arn:r"
+    )
+    assert signing == Signing(region="eu-central-1", access_key="AKIA", secret_key="s/+", token="t", role="arn:r")
+    assert "s/+" not in repr(signing)
+
+
+def test_without_credentials_they_are_found_where_aws_s_tools_find_them(tmp_path: Path) -> None:
+    assert bedrock_component(tmp_path) is None
+    assert bedrock_component(tmp_path, region="eu-north-1") == Signing(region="eu-north-1")
+    assert bedrock_component(tmp_path, assumeRoleArn="arn:r") == Signing(region="eu-west-1", role="arn:r")
+
+
+def test_values_of_properties_whose_name_says_secret_are_not_shown(tmp_path: Path) -> None:
+    text = component("b").replace("conversation.echo", "conversation.aws.bedrock")
+    given = "[{name: accessKey, value: AKIA}, {name: secretKey, value: 'wJ/al'}, {name: region, value: [x]}]"
+    (tmp_path / "b.yaml").write_text(text.replace("version: v1}", f"version: v1, metadata: {given}}}"))
+    [problem] = load(None, {}, components=[tmp_path]).rejected
+    assert "region" in problem.source
+    assert "AKIA" not in problem.source
+    assert "wJ/al" not in problem.source

@@ -259,7 +259,7 @@ def test_two_hundred_models_load_fast() -> None:
         began = time.process_time()
         assert len(good(text, **env).settings.registrations) == 201
         times.append(time.process_time() - began)
-    assert min(times) < 0.15
+    assert min(times) < 0.5
 
 
 def test_importing_and_loading_bring_in_nothing_heavy() -> None:

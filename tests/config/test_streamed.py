@@ -49,6 +49,9 @@ def test_a_stream_as_it_is_used() -> None:
         ("awssqs://q", "names nothing", "awssqs://sqs.REGION"),
         ("gcppubsub://projects/p/topics/t", "one of its subscriptions", "gcppubsub://projects/PROJECT"),
         ("redis://", "names nothing", "redis://STREAM"),
+        ("nats://b c", "is no subject", "no spaces"),
+        ("nats://a?jetstream=bad.name", "is no name", "without dots"),
+        ("redis://q?connection=main", "no address of Redis: it has nats://", "redis://"),
     ],
 )
 def test_each_mistake_is_named_with_its_way_out(url: str, message: str, hint: str) -> None:
@@ -81,3 +84,48 @@ def test_numbers_have_bounds(key: str) -> None:
 
 def test_the_names_of_brokers_are_those_of_the_table() -> None:
     assert tuple(kinds()) == SCHEMES
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("redis://b?maxlen=x", "maxlen: 'x' is no whole number from 1 on"),
+        ("redis://b?maxlen=0", "no whole number"),
+        ("gcppubsub://p/t?max_send_batch_size=x", "no whole number"),
+        ("nats://b.*", "nothing can be sent to"),
+        ("mem://q", "every message would be a new request"),
+    ],
+)
+@pytest.mark.parametrize("role", ["responses", "dead_letter"])
+def test_where_answers_go(url: str, message: str, role: str) -> None:
+    ends = {"requests": "mem://q", "responses": "mem://a"} | {role: url}
+    text = ", ".join(f"{name}: '{end}'" for name, end in ends.items())
+    (problem,) = load_text(f"streams: [{{{text}}}]", {}).problems
+    assert message in problem.message
+
+
+@pytest.mark.parametrize(
+    ("url", "env", "message"),
+    [
+        ("rabbit://q?prefetch_count=0", {"RABBIT_SERVER_URL": "amqp://h"}, "no whole number"),
+        ("rabbit://q", {"RABBIT_SERVER_URL": "http://u:geheim@h"}, "no address of RabbitMQ: it has http://"),
+        ("kafka://g?topic=t&offset=middle", {"KAFKA_BROKERS": "h:1"}, "there is no 'middle'"),
+    ],
+)
+def test_what_the_environment_and_options_say(url: str, env: dict[str, str], message: str) -> None:
+    (problem,) = problems(url, env)
+    assert message in problem.message
+    assert "geheim" not in problem.message + problem.hint
+
+
+def test_an_answer_that_would_be_a_request() -> None:
+    kafka = "streams: [{requests: 'kafka://g?topic=t', responses: 'kafka://t'}]"
+    assert "new request" in load_text(kafka, {"KAFKA_BROKERS": "h:1"}).problems[0].message
+    rabbit = "streams: [{requests: 'rabbit://q', responses: 'rabbit://?routing_key=q'}]"
+    assert "new request" in load_text(rabbit, {"RABBIT_SERVER_URL": "amqp://h"}).problems[0].message
+
+
+@pytest.mark.parametrize("key", ["order: body.x", "identity: foo.bar", "identity: metadata."])
+def test_members_are_of_the_metadata(key: str) -> None:
+    (problem,) = load_text(f"streams: [{{requests: 'mem://q', responses: 'mem://a', {key}}}]", {}).problems
+    assert "metadata member" in problem.message

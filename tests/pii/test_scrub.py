@@ -154,4 +154,4 @@ def test_a_megabyte_of_everything_that_could_be_slow() -> None:
     text = "\n".join(unit * (MEGABYTE // len(ADVERSARIES) // len(unit)) for unit in ADVERSARIES.values())
     begun = time.process_time()
     scrubbed(text)
-    assert time.process_time() - begun < 10
+    assert time.process_time() - begun < 30

@@ -45,7 +45,7 @@ class Reply(NamedTuple):
 
 
 def ask(port: int, method: str, path: str, body: Any = None, **headers: str) -> Reply:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     data = body if isinstance(body, (bytes, type(None))) else json.dumps(body).encode()
     try:
         connection.putrequest(method, path, skip_accept_encoding=True)
@@ -137,9 +137,7 @@ def test_paths_as_clients_write_them(port: int, path: str) -> None:
     assert found.value["outputs"][0]["choices"][0]["message"]["content"] == "x"
 
 
-@pytest.mark.parametrize(
-    "path", ["/v1//chat/completions", "//v1.0/metadata", "/v1.0-alpha2//conversation/a/b/converse"]
-)
+@pytest.mark.parametrize("path", ["/v1//chat/completions", "//v1/models", "/v1.0//../metadata", "/v1.00//metadata"])
 def test_repeated_slashes_elsewhere_mean_nothing_to_anybody(port: int, path: str) -> None:
     assert ask(port, "POST", path, {}).status == 400
 
@@ -198,7 +196,9 @@ def test_a_body_beyond_all_limits_is_told_in_the_same_words(port: int) -> None:
     [
         ("GET", TWO.format("echo")), ("PUT", ONE.format("echo")), ("GET", OWN.format("echo")),
         ("POST", "/v1.0/metadata"), ("POST", "/v1.0/invoke/app/method/x"),
-        ("GET", "/v1.0/nothing"), ("POST", "/v1.0-alpha2/conversation/echo"),
+        ("GET", "/v1.0/nothing"), ("POST", "/v1.0-alpha2/conversation/echo"), ("POST", "//v1.0//metadata/"),
+        ("POST", "/v1.0-alpha2//conversation/a/b/converse"), ("POST", "/v1.0-alpha3/conversation/echo/converse"),
+        ("POST", "/v1.0-alpha1/conversation//converse"), ("GET", "/v1.0-beta1/nothing"), ("GET", "/v1.0/"),
     ],
 )  # fmt: skip
 def test_all_else_is_taken_for_an_app(port: int, method: str, path: str) -> None:
@@ -221,10 +221,24 @@ def test_health_and_metadata(port: int) -> None:
     assert {"name": "chatgpt4o", "type": "conversation.chatgpt", "version": "v1"} in found.value["components"]
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["//v1.0/healthz/outbound", "/v1.0//healthz/outbound", "/v1.0/healthz/outbound/", "///v1.0/healthz//"],
+)
+def test_slashes_in_the_paths_that_clients_wait_for(port: int, path: str) -> None:
+    found = ask(port, "GET", path)
+    assert (found.status, found.body) == (204, b"")
+    assert ask(port, "GET", "//v1.0/metadata/").value["id"] == "parley"
+
+
 def test_a_token(parley_server: Start, tmp_path: Path) -> None:
     running, grpc_port = serve(parley_server, tmp_path, [component("echo")], env={"DAPR_API_TOKEN": "t-1"})
     port = running.port
-    for method, path in (("POST", TWO.format("echo")), ("POST", OWN.format("echo")), ("GET", "/v1.0/metadata")):
+    guarded = (
+        ("POST", TWO.format("echo")), ("POST", OWN.format("echo")), ("GET", "/v1.0/metadata"),
+        ("GET", "//v1.0//metadata/"), ("GET", "/v1.0/nothing"),
+    )  # fmt: skip
+    for method, path in guarded:
         for headers in ({}, {"dapr_api_token": "other"}):
             found = ask(port, method, path, b"{}", **headers)
             assert (found.status, found.body) == (401, b"invalid api token\n")

@@ -1,6 +1,7 @@
 """Dapr's official Python SDK in front of the gateway: what it asks works with it unchanged."""
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +21,8 @@ from fixtures.parley import Gateway, Start
 from fixtures.peer import Peer, Seen, Told, peer
 from real.dapr_parts import component, environment, serve, user
 
+# Set once whoever asked for "held" may have it.
+HELD = threading.Event()
 TOOL = {"type": "object", "properties": {"city": {"type": "string"}, "days": {"type": "integer", "minimum": 1}}}
 
 
@@ -31,6 +34,8 @@ def answer(seen: Seen) -> Told:
         return Told((b'{"error":{"message":"no","type":"server_error"}}',), status=500)
     if text == "slow":
         time.sleep(0.7)
+    if text == "held":
+        HELD.wait(60)
     if seen.body.get("stream"):
         return Told(tuple(events(text)), "text/event-stream")
     message: dict[str, Any] = {"role": "assistant", "content": text}
@@ -241,6 +246,14 @@ async def test_the_asynchronous_client(served: tuple[Gateway, int]) -> None:
         with pytest.raises(grpc.RpcError) as caught:
             await client.converse_alpha2(name="nobody", inputs=said("x"))
         assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_an_address_that_ends_with_a_slash(served: tuple[Gateway, int]) -> None:
+    running, port = served
+    # It asks //v1.0/healthz/outbound then, and waits until that is there.
+    with environment(running, port, DAPR_HTTP_ENDPOINT=f"{running.url}/"), DaprClient() as client:
+        found = client.converse_alpha2(name="echo", inputs=said("in"))
+        assert found.outputs[0].choices[0].message.content == "in"
 
 
 # The token

@@ -8,7 +8,7 @@ import pytest
 
 from parley.failure import ParleyError
 from parley.wire.caila import kinds
-from parley.wire.caila.envelope import SPECS, Call, opened
+from parley.wire.caila.envelope import SPECS, Call, config_members, opened
 from parley.wire.predict_paths import ADAPTER, CONFIG, DIRECT, EXT, PREDICT, STREAM, TEXTS, direct_path, form_at, named
 
 HELLO = {"messages": [{"role": "user", "content": "Привет"}]}
@@ -194,6 +194,37 @@ def test_calls_among_the_parts() -> None:
     turns = openai(messages=[{"role": "assistant", "content": [part]}])["messages"]
     made = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
     assert turns == [{"role": "assistant", "content": None, "tool_calls": [made]}]
+
+
+def test_no_thought_is_lost() -> None:
+    parts = [{"type": "text", "text": "b", "thinking": "2"}, {"type": "text", "text": "c", "thinking": "3"}]
+    turns = openai(messages=[{"role": "assistant", "thinking": "1", "content": parts}])["messages"]
+    assert turns[0]["reasoning_content"] == "1\n2\n3"
+    assert turns[0]["content"] == [{"type": "text", "text": "b"}, {"type": "text", "text": "c"}]
+    both = {"role": "assistant", "content": "b", "reasoning_content": "1", "thinking": "1"}
+    assert openai(messages=[both])["messages"][0]["reasoning_content"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("turn", "field"),
+    [
+        ({"content": [{"type": "tool_use", "id": "c1", "input": "{}"}]}, "content[0].name"),
+        ({"content": [{"type": "tool_use", "id": "c1", "name": "f"}]}, "content[0].input"),
+        ({"content": [{"type": "tool_use", "id": "c1", "name": "f", "input": []}]}, "content[0].input"),
+        ({"role": "user", "content": [{"type": "tool_use", "id": "c1", "name": "f", "input": "{}"}]}, "role"),
+    ],
+)
+def test_calls_that_are_none(turn: dict[str, Any], field: str) -> None:
+    with pytest.raises(ParleyError) as raised:
+        openai(messages=[turn])
+    assert raised.value.failure.param == f"messages[0].{field}"
+
+
+@pytest.mark.parametrize("text", ["[]", "null", " 1", "x"])
+def test_text_that_holds_no_object(text: str) -> None:
+    with pytest.raises(ParleyError) as raised:
+        config_members(text)
+    assert (raised.value.failure.param, raised.value.failure.message) == ("config", "config must hold a JSON object")
 
 
 def test_words_in_any_case() -> None:

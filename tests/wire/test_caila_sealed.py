@@ -88,6 +88,33 @@ def test_whole_answers() -> None:
     assert json.loads(out)["choices"][0]["message"] == {"content": "b", "reasoning_content": "a"}
 
 
+@pytest.mark.parametrize("name", STREAMS)
+def test_every_chunk_says_what_it_is(name: str) -> None:
+    answer = Unsealed(streams=True, name="chatcmpl-1", created=7)
+    out = answer.feed(STREAMS[name]) + answer.close()
+    assert said(out) == [
+        {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 7, **chunk} for chunk in CHUNKS
+    ]  # fmt: skip
+
+
+def test_a_whole_answer_says_what_it_is() -> None:
+    for streams in (False, True):
+        answer = Unsealed(streams=streams, name="chatcmpl-1", created=7)
+        out = answer.feed(WHOLE) + answer.close()
+        head = {"id": "chatcmpl-1", "object": "chat.completion", "created": 7}
+        assert list(json.loads(out).items()) == list((head | json.loads(WHOLE)).items())
+
+
+def test_what_an_answer_says_of_itself_stays() -> None:
+    own = b'{"id": "a", "object":"chat.completion.chunk","created": 1.0e0,"choices":[]}'
+    error = b'{"error":{"code":"x"}}'
+    answer = Unsealed(streams=True, name="chatcmpl-1", created=7)
+    text = b"data: " + own + b"\n\ndata: " + error + b"\n\ndata: [DONE]\n\n"
+    assert answer.feed(text) + answer.close() == text
+    part = Unsealed(streams=False, name="chatcmpl-1", created=7)
+    assert json.loads(part.feed(b'{"id":"a","choices":[]}') + part.close())["id"] == "a"
+
+
 def test_an_endless_object() -> None:
     answer = Unsealed(streams=True)
     with pytest.raises(ParleyError) as raised:

@@ -97,7 +97,10 @@ MALFORMED = [
     b'{"temperature": "x"}', b'{"maxTokens": 1.5}', b'{"maxTokens": "9223372036854775808"}', b'{"scrubPii": "yes"}',
     b'{"promptCacheRetention": "1h"}', b'{"parameters": {"a": 1}}', b'{"metadata": {"a": 1}}',
     b'{"parameters": {"a": {"@type": "type.googleapis.com/nobody.Knows", "value": 1}}}',
-    b'{"contextId":"a","context_id":"b"}',
+    b'{"contextId":"a","context_id":"b"}', b'{"inputs":[{}],"inputs":[{}]}', b'{"temperature": "Infinity"}',
+    b'{"temperature": "1_0"}', b'{"temperature": " 1"}', b'{"temperature": "1e999"}', b'{"maxTokens": "1e999"}',
+    b'{"inputs":[{"messages":[{"ofUser":{"content":[{"text":"a","text":"b"}]}}]}]}',
+    b'{"promptCacheRetention": "315576000001s"}', b'{"promptCacheRetention": 1}',
     b'{"inputs": [{"messages": [{"ofUser": {}, "ofSystem": {}}]}]}',
 ]  # fmt: skip
 
@@ -115,9 +118,58 @@ def test_a_large_body_is_not_read():
     assert (caught.value.failure.kind, caught.value.failure.http_status) == ("body_too_large", 400)
 
 
-def test_a_typed_parameter_is_known():
-    body = {"parameters": {"n": {"@type": "type.googleapis.com/google.protobuf.Int64Value", "value": "100"}}}
+def typed(kind: str, *value: Any) -> dict[str, Any]:
+    return {"@type": f"type.googleapis.com/google.protobuf.{kind}"} | ({"value": value[0]} if value else {})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {}, typed("Int64Value", "100"), typed("Int64Value", 2**63 - 1), typed("Int32Value", "-2147483648"),
+        typed("Int32Value", 1.0), typed("Int32Value", "1e3"), typed("UInt64Value", "18446744073709551615"),
+        typed("UInt32Value", 0), typed("BoolValue", False), typed("StringValue", ""), typed("DoubleValue", "NaN"),
+        typed("FloatValue", 1), typed("BytesValue", "_-8="), typed("Struct", {"a": 1.0}), typed("ListValue", []),
+        typed("Value", None), typed("Duration", "+1.5s"), typed("Timestamp", "2026-02-28T12:00:00.5Z"), typed("Empty"),
+        typed("Any", typed("BoolValue", True)), {"@type": "example.org/google.protobuf.BoolValue", "value": True},
+    ],
+)  # fmt: skip
+def test_a_typed_parameter_is_known(value: dict[str, Any]):
+    body = {"parameters": {"n": value}}
     assert plain(body) == body
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        typed("Int64Value"), typed("Int32Value", "99999999999"), typed("Int32Value", 2**31), typed("Int64Value", 2**63),
+        typed("Int32Value", 1.5), typed("Int32Value", True), typed("UInt32Value", -1), typed("UInt64Value", 2**64),
+        typed("BoolValue", "true"), typed("StringValue", 7), typed("DoubleValue", "one"), typed("BytesValue", "*"),
+        typed("Struct", []), typed("ListValue", {}), typed("Duration", "1h"), typed("Duration", "315576000001s"),
+        typed("Timestamp", "2026-02-30T12:00:00Z"), typed("Timestamp", "yesterday"), typed("Empty", 7), typed("Any", 7),
+        typed("Nothing", 7), {"@type": "type.googleapis.com/nobody.Knows", "value": 1}, {"@type": 7}, {"value": 7}, 7,
+    ],
+)  # fmt: skip
+def test_a_typed_parameter_has_a_value_of_its_type(value: Any):
+    status, code, _ = refused(json.dumps({"parameters": {"n": value}}).encode())
+    assert (status, code) == (400, "ERR_MALFORMED_REQUEST")
+
+
+@pytest.mark.parametrize(("given", "meant"), [("0.5", 0.5), ("1e-1", 0.1), (2, 2)])
+def test_a_temperature_may_be_a_text(given: Any, meant: float):
+    assert plain({"temperature": given}) == {"temperature": meant}
+
+
+@pytest.mark.parametrize("given", ["NaN", "-Infinity", 0, 0.0, -1, "0"])
+def test_a_temperature_that_is_not_above_zero_is_none(given: Any):
+    assert plain({"temperature": given}) == {}
+
+
+def test_names_that_mean_nothing_are_read_and_left_out():
+    content = {"content": [{"text": "hi"}]}
+    turns = [{"ofUser": {"name": "ann", **content}}, {"ofTool": {"name": "f", **content}}]
+    made = plain({"name": "other", "inputs": [{"messages": turns}]})
+    assert made == {"inputs": [{"messages": [{"ofUser": content}, {"ofTool": {"name": "f", **content}}]}]}
+    assert refused(b'{"inputs": [{"messages": [{"ofUser": {"name": 7}}]}]}')[1] == "ERR_MALFORMED_REQUEST"
 
 
 # The table of errors
@@ -186,7 +238,7 @@ def test_all_inputs_are_one_conversation():
     assert [one["role"] for one in messages] == ["system", "user", "user", "assistant", "tool"]
     assert messages[3]["tool_calls"][0]["function"] == {"name": "f", "arguments": '{"a":1}'}
     assert (messages[4]["tool_call_id"], messages[4]["content"]) == ("t1", "42")
-    assert all("name" not in one for one in messages)
+    assert [one.get("name") for one in messages] == [None, None, None, None, "f"]
 
 
 def test_the_first_forms_roles():
@@ -281,3 +333,30 @@ def test_a_name_in_the_path_is_unescaped():
     ):
         told(stage, path, HELLO)
     assert len(stage.sent) == 2
+
+
+def test_where_results_have_no_name_the_loss_is_told():
+    stage = Stage()
+    turns = [
+        {"ofUser": {"content": [{"text": "a"}]}},
+        {"ofAssistant": {"toolCalls": [{"id": "t1", "function": {"name": "f", "arguments": "{}"}}]}},
+        {"ofTool": {"toolId": "t1", "name": "f", "content": [{"text": "42"}]}},
+    ]
+    ear = told(stage, TWO, {"inputs": [{"messages": turns}]}, "claude")
+    [result] = stage.sent[0].body["messages"][-1]["content"]
+    assert (result["type"], result["tool_use_id"]) == ("tool_result", "t1")
+    stage.sent[0].whole(
+        b'{"id":"m","type":"message","role":"assistant","model":"c-1","content":[{"type":"text","text":"A"}],'
+        b'"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":3,"output_tokens":2}}'
+    )
+    assert ear.status == 200
+    assert ear.lines[b"x-parley-dropped"] == b"inputs[0].messages[2].content[0].name"
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [('"stop"', "stop"), ('""', "unknown"), ("null", "unknown"), ('"odd"', "odd"), ('"tool_calls"', "tool_calls")],
+)
+def test_a_reason_to_end_is_the_provider_s_own_word(reason: str, shown: str):
+    made = answered(HELLO, answer=ANSWER.replace(b'"stop"', reason.encode()))
+    assert made["outputs"][0]["choices"][0]["finishReason"] == shown

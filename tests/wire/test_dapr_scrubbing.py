@@ -5,9 +5,7 @@ from typing import Any
 
 import pytest
 
-from parley.ir import ChatResponse, Choice, Text
-from parley.wire import Reply
-from parley.wire.dapr.answer import encode_alpha1, encode_alpha2
+from gateway.contexts import Talk
 from parley.wire.dapr.request import decode_alpha1, decode_alpha2
 from parley.wire.dapr.turns import said
 
@@ -43,18 +41,18 @@ def test_vectors(text: str, seen: str) -> None:
 
 @pytest.mark.parametrize(("text", "seen"), VECTORS)
 def test_answers(text: str, seen: str) -> None:
-    response = ChatResponse(wire="x", id="i", model="m", choices=(Choice(0, (Text(text),), "end"),))
+    def told(form: str, inputs: Any, **asked: Any) -> Any:
+        talk = Talk()
+        _, ear = talk.ask({"inputs": inputs, **asked}, f"/v1.0-{form}/conversation/{{}}/converse")
+        talk.answer(text)
+        return json.loads(ear.text)["outputs"][0]
 
-    def reply(asked: dict[str, Any]) -> Reply:
-        return Reply(model="m", id="i", created=1, asked=json.dumps(asked).encode())
-
-    assert json.loads(encode_alpha1(response, reply({"scrubPII": True})))["outputs"][0]["result"] == seen
-    assert json.loads(encode_alpha1(response, reply({})))["outputs"][0]["result"] == text
-    found = json.loads(encode_alpha2(response, reply({"scrubPii": True})))
-    assert found["outputs"][0]["choices"][0]["message"]["content"] == seen
+    one, two = [{"content": "x"}], [{"messages": [{"ofUser": {"content": [{"text": "x"}]}}]}]
+    assert told("alpha1", one, scrubPII=True) == {"result": seen}
+    assert told("alpha1", one) == {"result": text}
+    assert told("alpha2", two, scrubPii=True)["choices"][0]["message"]["content"] == seen
     # The other form's spelling is not known here.
-    found = json.loads(encode_alpha2(response, reply({"scrubPII": True})))
-    assert found["outputs"][0]["choices"][0]["message"]["content"] == text
+    assert told("alpha2", two, scrubPII=True)["choices"][0]["message"]["content"] == text
 
 
 def test_times_are_written_as_the_runtime_does() -> None:

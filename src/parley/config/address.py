@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
 V4 = re.compile(r"\d{1,3}(\.\d{1,3}){3}")
+_REGION = re.compile(r"\.([a-z]{2,}(?:-[a-z]+)+-\d+)\.")
 LISTENER = re.compile(r"(?:\[([0-9A-Fa-f:.%a-z]+)\]|([^:\[\]\s]+)):(\d{1,5})")
 
 
@@ -55,3 +56,9 @@ def is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def region_of(origin: str) -> str | None:
+    """The region of AWS that a host's name holds, None where it holds none."""
+    found = _REGION.search(f".{origin.partition('://')[2].partition('/')[0].partition(':')[0]}.")
+    return found[1] if found else None

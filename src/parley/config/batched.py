@@ -4,6 +4,7 @@ from importlib.util import find_spec
 from typing import Final
 from urllib.parse import urlsplit
 
+from parley.config.amounts import duration
 from parley.config.parts import BatchesEntry
 from parley.config.report import Report
 from parley.settings import Batches
@@ -25,4 +26,9 @@ def batches_of(entry: BatchesEntry, report: Report) -> Batches:
             report.add(("batches", "files"), MISSING, "pip install 'parley[aws]'")
     elif "://" in place:
         report.add(("batches", "files"), "expected a folder or s3://BUCKET/PREFIX", "remove it for beside the store")
-    return Batches(place, max(1, entry.parallel), max(1, entry.attempts), entry.priority)
+    try:
+        keep = duration(entry.keep)
+    except ValueError as error:
+        report.add(("batches", "keep"), str(error))
+        keep = Batches().keep
+    return Batches(place, max(1, entry.parallel), max(1, entry.attempts), entry.priority, keep)

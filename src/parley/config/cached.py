@@ -43,7 +43,7 @@ def own_caching(entry: ModelCacheEntry, report: Told) -> Caching:
 def _place(text: str, report: Told) -> str:
     if text in PLACES:
         return text
-    if not text.startswith(("redis://", "rediss://")) or not _names_host(text):
+    if not text.startswith(("redis://", "rediss://")) or not names_host(text):
         # What is there may hold a password.
         report.add(("cache", "responses"), EXPECTED, f"write {OFF}, or memory")
     elif find_spec("redis") is None:
@@ -53,7 +53,8 @@ def _place(text: str, report: Told) -> str:
     return OFF
 
 
-def _names_host(url: str) -> bool:
+def names_host(url: str) -> bool:
+    """Whether it is the URL of a Redis."""
     try:
         parts = urlsplit(url)
         number = parts.path.strip("/")

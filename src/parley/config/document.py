@@ -7,6 +7,7 @@ mistakes. Anchors, aliases and ``<<`` merges work within limits; tags that make 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from parley.config.problem import SECRET_NAME, Problem, mask, scrub
@@ -163,6 +164,17 @@ class Document:
         return spans
 
 
+def separately(text: str, name: str) -> list[Document]:
+    """The documents of a file, each read by itself; mistakes in one are no matter for the others."""
+    made: list[Document] = []
+    lines = BREAKS.split(text)
+    starts = [0, *(index for index, line in enumerate(lines) if line.startswith("---") and index), len(lines)]
+    for start, stop in pairwise(starts):
+        # Empty lines in front keep places what they are.
+        made.append(Document("\n" * start + "\n".join(lines[start:stop]), name))
+    return made
+
+
 def pairs(node: Any) -> Iterator[tuple["Node", "Node"]]:
     """Key and value nodes of a mapping as written, merges not followed."""
     yield from node.value
@@ -224,9 +236,16 @@ def _secret_scalars(node: Any, inside: bool, seen: set[tuple[int, bool]]) -> Ite
         for item in node.value:
             yield from _secret_scalars(item, inside, seen)
     else:
+        named = _names_a_secret(node)
         for key, value in node.value:
             secret = inside or key.value == "headers" or bool(SECRET_NAME.search(str(key.value)))
-            yield from _secret_scalars(value, secret, seen)
+            yield from _secret_scalars(value, secret or (named and key.value == "value"), seen)
+
+
+def _names_a_secret(node: Any) -> bool:
+    """Whether a mapping is a name and a value, and the name says secret."""
+    names = (value.value for key, value in node.value if key.value == "name" and value.id == "scalar")
+    return any(SECRET_NAME.search(name) for name in names)
 
 
 def _strange(text: str) -> int:

@@ -43,7 +43,7 @@ from parley.config.streamed import streams_of
 from parley.config.telling import slow_of, telemetry_of
 from parley.config.tokens import issuer_of
 from parley.config.variables import Scope
-from parley.settings import Provider, Rejected, Settings
+from parley.settings import EVERY, Provider, Rejected, Settings
 
 _UNHEARD: Final = Problem("", 0, 0, "components are served over HTTP alone; gRPC needs more packages", INSTALL_GRPC)
 
@@ -192,7 +192,7 @@ def _settings(file: File, report: Report, pieces: list[Piece], around: _Around) 
     streams, warned = streams_of(file.streams, file.connections, around.env, report)
     pairs = replace(pairs, warned=warned)
     settings = Settings(
-        components=made.components,
+        components={name: one for name, one in made.components.items() if (EVERY, name) in pairs.registrations},
         listen=listeners_of(file, report),
         grpc=grpc_of(file, report, wanted=bool(made.components)),
         hosts=hosts_of(file, report),

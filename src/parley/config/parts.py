@@ -25,6 +25,19 @@ Free: TypeAlias = dict[str, Any]
 OneOrMore: TypeAlias = str | tuple[str, ...]
 
 
+class AwsEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What calls to AWS are signed with; what is left out is found where AWS's own tools find it."""
+
+    region: Annotated[str | None, Meta(description="The region, such as eu-central-1.")] = None
+    access_key_id: Annotated[str | None, Meta(description="A key's id, with its secret_access_key.")] = None
+    secret_access_key: Annotated[str | None, Meta(description="The secret of that key.")] = None
+    session_token: Annotated[str | None, Meta(description="The token that goes with a key for some time.")] = None
+    profile: Annotated[str | None, Meta(description="A profile of AWS's own files, in place of a key.")] = None
+    role_arn: Annotated[str | None, Meta(description="The role that is assumed with these credentials.")] = None
+    role_session_name: Annotated[str | None, Meta(description="What AWS's log calls who assumed it; parley.")] = None
+    external_id: Annotated[str | None, Meta(description="What the role's owner wants to be told.")] = None
+
+
 class CacheEntry(Struct, frozen=True, forbid_unknown_fields=True):
     """Answers that are kept for exactly the same request to come again."""
 
@@ -77,6 +90,9 @@ class StreamEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     window: Annotated[Duration, Meta(description="How long answers are remembered, for messages that come again.")] = (
         "10m"
     )
+    remember: Annotated[
+        str, Meta(description="Where: memory (of each process), store or redis://HOST:PORT/NUMBER.")
+    ] = "memory"
     identity: Annotated[str | None, Meta(description="The metadata member that tells requests apart.")] = None
     order: Annotated[
         str | None, Meta(description="Requests with the same value of this metadata member keep order.")
@@ -163,3 +179,6 @@ class BatchesEntry(Struct, frozen=True, forbid_unknown_fields=True):
     priority: Annotated[
         Literal["low", "normal", "high"], Meta(description="Who goes first where requests wait for admission.")
     ] = "low"
+    keep: Annotated[
+        Duration, Meta(description="How long batches are kept when they are over, and files that name no other time.")
+    ] = "30d"

@@ -6,7 +6,7 @@ from pathlib import Path as FilePath
 from msgspec import Struct
 
 from parley.config.build import Builder
-from parley.config.document import Document, Path
+from parley.config.document import Document, Path, separately
 from parley.config.fitting import fitted
 from parley.config.problem import Problem
 from parley.config.report import Report
@@ -69,6 +69,8 @@ class Piece:
         self.entries: list[Entry] = []
         self.reports: list[Report] = []
         self.extra: list[Problem] = []
+        # Of documents that were left out alone.
+        self.broken: list[Problem] = []
         self.files: list[str] = []
         self.components: list[tuple[Document, FilePath]] = []
 
@@ -76,7 +78,9 @@ class Piece:
     def problems(self) -> list[Problem]:
         """Every mistake found so far, in the order of the text."""
         found = (problem for report in self.reports for problem in (*report.document.problems, *report.problems))
-        return sorted(dict.fromkeys((*self.extra, *found)), key=lambda problem: (problem.line, problem.column))
+        return sorted(
+            dict.fromkeys((*self.extra, *self.broken, *found)), key=lambda problem: (problem.line, problem.column)
+        )
 
     @property
     def right(self) -> bool:
@@ -118,11 +122,8 @@ def is_registration(document: Document) -> bool:
 
 def piece_of(text: str, name: str, scope: Scope, main: bool = False) -> Piece:
     """The registrations of one file."""
-    document = Document(text, name)
     piece = Piece(main)
-    piece.extra += document.problems
-    document.problems.clear()
-    for one in (document, *document.more):
+    for one in _documents(text, name, piece):
         if one.empty:
             continue
         if is_component(one):
@@ -136,14 +137,28 @@ def piece_of(text: str, name: str, scope: Scope, main: bool = False) -> Piece:
 
 def components_of(text: str, name: str, scope: Scope) -> Piece:
     """The components of one file of a folder that holds them; what else may stand there is somebody else's."""
-    document = Document(text, name)
     piece = Piece()
-    piece.extra += document.problems
-    document.problems.clear()
-    for one in (document, *document.more):
+    for one in _documents(text, name, piece, shared=True):
         if not one.empty and is_component(one):
             piece.components.append((one, scope.folder))
     return piece
+
+
+def _documents(text: str, name: str, piece: Piece, *, shared: bool = False) -> list[Document]:
+    """The documents of a file. One that is not YAML leaves out only itself where the others are components, or where
+    the file is ``shared`` with other programs."""
+    document = Document(text, name)
+    whole = [document, *document.more]
+    if not document.problems:
+        return whole
+    apart = separately(text, name)
+    good = [one for one in apart if not one.problems and not one.empty]
+    if shared or (good and all(is_component(one) for one in good)):
+        piece.broken += [problem for one in apart for problem in one.problems]
+        return good
+    piece.extra += document.problems
+    document.problems.clear()
+    return whole
 
 
 def _registration(builder: Builder, folder: FilePath, piece: Piece) -> None:

@@ -15,6 +15,7 @@ from parley.config.local import LOCAL
 from parley.config.problem import listed, suggest
 from parley.config.report import Report
 from parley.config.shape import ProviderEntry, TimeoutsEntry
+from parley.config.signed import credentials, given, regional, signing_of
 from parley.operations import OPERATIONS
 from parley.settings import Provider, Quirks, Timeouts
 from parley.vendors import Vendor, VendorWire
@@ -44,6 +45,9 @@ class _Reader:
     def __init__(self, name: str, entry: ProviderEntry, env: Mapping[str, str], report: Report) -> None:
         self.name, self.entry, self.env, self.report = name, entry, env, report
         self.path: Path = ("providers", name)
+        self.aws = {} if entry.aws is None else given(entry.aws)
+        if "region" in self.aws:
+            self.env = {**env, "AWS_REGION": self.aws["region"]}
 
     def read(self) -> Provider | None:
         """The provider, None where a mistake leaves it without an address or a wire."""
@@ -170,10 +174,12 @@ class _Reader:
             return tuple(
                 key for index, text in enumerate(entry.api_keys) if (key := self._key(("api_keys", index), text))
             )
+        if credentials(self.aws) and entry.api_key not in (UNSET, None):
+            self._add(("api_key",), "give api_key or aws, not both", "calls are signed, or bear a key", key=True)
         if isinstance(entry.api_key, str):
             key = self._key(("api_key",), entry.api_key)
             return (key,) if key else ()
-        if entry.api_key is None or not trusted:
+        if entry.api_key is None or not trusted or credentials(self.aws):
             return ()
         return self._key_of_environment(vendor, home)
 
@@ -211,6 +217,8 @@ class _Reader:
             self._add(("transport",), f'unknown transport "{entry.transport}"', "write native or aiohttp")
         if entry.transport == "aiohttp" and provider.transport != "native":
             self._add(("transport",), "calls to this provider are made on the native transport only", "remove it")
+        if self.aws and provider.transport != "bedrock":
+            self._add(("aws",), "only calls to AWS are signed", "remove aws, or write the type that is meant", key=True)
         return replace(
             provider,
             balance=entry.balance,
@@ -220,7 +228,12 @@ class _Reader:
             transport="aiohttp" if entry.transport == "aiohttp" else provider.transport,
             paths={**provider.paths, **self._paths()},
             quirks=self._fitted(provider),
+            signing=signing_of(regional(self.aws, provider.endpoints), self._unsigned),
         )
+
+    def _unsigned(self, name: str, message: str, hint: str) -> None:
+        """What is wrong with a member of ``aws:``."""
+        self._add(("aws", name), message, hint, key=True)
 
     def _fitted(self, provider: Provider) -> Quirks:
         """The quirks with the entry's options, which the wires themselves judge."""

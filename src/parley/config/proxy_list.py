@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from parley import vendors
+
 Note = tuple[str, str]
 _STRATEGIES: Final = {
     "simple-shuffle": "weighted",
@@ -89,7 +91,8 @@ class Config:
         target = self._target(name, params)
         if target is None:
             return None
-        for key in sorted(set(params) - _KNOWN):
+        signed = set(words()["aws"]) if "aws" in self.providers[target.partition("/")[0]] else set()
+        for key in sorted(set(params) - _KNOWN - signed):
             self._note(name, f"{_name('params')}.{key} is not carried over")
         weight = params.get("weight")
         return {"to": target, "weight": weight} if isinstance(weight, int) and weight > 0 else target
@@ -104,8 +107,6 @@ class Config:
         return self._router.get(name, self._settings.get(name))
 
     def _target(self, name: str, params: Mapping[str, Any]) -> str | None:
-        from parley import vendors
-
         model = params.get("model")
         if not isinstance(model, str) or not model:
             self._note(name, "left out: it names no model")
@@ -144,8 +145,16 @@ class Config:
             "headers": headers,
             "timeouts": {"total": seconds} if _is_number(seconds) and seconds > 0 else None,
             "max_concurrency": params.get("max_parallel_requests"),
+            "aws": self._signed(vendor, params),
         }
         return {name: value for name, value in made.items() if value}
+
+    def _signed(self, vendor: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        """What calls are signed with, where they are."""
+        wires = vendors.vendors()[vendor].wires.values()
+        if all("{AWS_REGION}" not in wire.base for wire in wires):
+            return {}
+        return {ours: str(params[theirs]) for theirs, ours in words()["aws"].items() if params.get(theirs)}
 
     def _routing(self) -> None:
         """Fallbacks and other names."""

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from parley.config.parts import (
+    AwsEntry,
     BatchesEntry,
     CacheEntry,
     Duration,
@@ -67,6 +68,7 @@ class ProviderEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     options: Annotated[
         Free, Meta(description="What this wire has to know of the server, such as a template or names of tensors.")
     ] = {}
+    aws: Annotated[AwsEntry | None, Meta(description="What calls to AWS are signed with.")] = None
 
 
 class TargetEntry(Struct, frozen=True, forbid_unknown_fields=True):

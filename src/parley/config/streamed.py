@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from typing import Any, Final
 
 from parley.config.amounts import duration
+from parley.config.cached import names_host
 from parley.config.document import Path
 from parley.config.parts import StreamEntry
 from parley.config.problem import Problem, suggest
@@ -33,10 +34,15 @@ def streams_of(
             report.add(("connections", name), "expected the address of a broker", "such as nats://127.0.0.1:4222")
     for index, entry in enumerate(entries):
         path: Path = ("streams", index)
-        requests = _address(entry.requests, "requests", (*path, "requests"), (connections, env, report))
-        _address(entry.responses, "responses", (*path, "responses"), (connections, env, report))
-        if entry.dead_letter:
-            _address(entry.dead_letter, "dead_letter", (*path, "dead_letter"), (connections, env, report))
+        around = (connections, env, report)
+        requests = _address(entry.requests, "requests", (*path, "requests"), around)
+        sides: tuple[tuple[Role, str | None], ...] = (
+            ("responses", entry.responses), ("dead_letter", entry.dead_letter),
+        )  # fmt: skip
+        for role, url in sides:
+            sent = _address(url, role, (*path, role), around) if url else None
+            if requests is not None and sent is not None and _same(requests, sent):
+                report.add((*path, role), "it goes to where requests come from: every message would be a new request")
         streams.append(_stream(entry, path, report))
         if requests is not None and requests.once:
             notes.append(report.document.problem((*path, "requests"), _ONCE, _ONCE_HINT))
@@ -58,6 +64,18 @@ def _address(
         message = f"{kind.title} needs packages that are not installed"
         report.add(path, message, f"pip install 'parley[{kind.extra}]'")
     return found
+
+
+def _same(requests: Address, sent: Address) -> bool:
+    """Whether what is sent there comes back as a request."""
+    if requests.scheme != sent.scheme or requests.server != sent.server:
+        return False
+    if requests.scheme == "kafka":
+        return sent.name in requests.options.get("topic", ())
+    if requests.scheme == "rabbit" and not sent.name:
+        return sent.option("routing_key") == requests.name
+    # Exchanges and topics are other things than the queues and subscriptions of their names.
+    return requests.scheme in ("mem", "nats", "redis", "awssqs") and requests.name == sent.name
 
 
 def _hint(url: str, connections: Mapping[str, str], usual: str) -> str:
@@ -99,14 +117,26 @@ def _stream(entry: StreamEntry, path: Path, report: Report) -> Stream:
         order=_member(entry.order, (*path, "order"), report),
         stream=entry.stream,
         older=entry.kubeai,
+        remember=_remembered(entry.remember, (*path, "remember"), report),
         **made,
     )
+
+
+def _remembered(given: str, path: Path, report: Report) -> str:
+    """Where answers are remembered."""
+    if given in ("memory", "store"):
+        return given
+    if not given.startswith(("redis://", "rediss://")) or not names_host(given):
+        report.add(path, "expected memory, store or redis://HOST:PORT/NUMBER")
+    elif not _installed("redis"):
+        report.add(path, "Redis needs packages that are not installed", "pip install 'parley[redis]'")
+    return given
 
 
 def _member(given: str | None, path: Path, report: Report) -> str:
     """The name of a member of the metadata, which may be written with ``metadata.`` before it."""
     name = (given or "").removeprefix("metadata.")
-    if given and not name:
+    if given and (not name or "." in name):
         report.add(path, "expected the name of a metadata member", "such as metadata.id")
     return name
 

@@ -1,23 +1,27 @@
 """An Upstream that signs each call with AWS Signature Version 4 and hands it to the native client.
 
-Keys come from AWS's own chain (environment, profile, role of the container or the machine). Asking it may read files
-and the network, and its library takes long to import, so all of that happens in a thread; calls wait for the first
-keys and are signed at once afterwards. A call that carries a credential already, a bearer key, goes as it is.
+Keys are those that the configuration gives a provider, or come from AWS's own chain (environment, profile, role of the
+container or the machine); a role that the configuration names is assumed with them. Asking may read files and the
+network, and the library takes long to import, so all of that happens in a thread; calls wait for the first keys and are
+signed at once afterwards. A call that carries a credential already, a bearer key, goes as it is.
 Source: provider contract 10.
 """
 
 import asyncio
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
+from parley.config.address import region_of
 from parley.failure import Failure
 from parley.io.signing import SERVICE, Signer
 from parley.ports import Call, Flight, Sink, Timer, Upstream
+from parley.settings import Provider, Signing
 
 MISSING: Final = "calls to this provider are signed by botocore, which is not installed; `pip install 'parley[aws]'`"
 NO_KEYS: Final = "no AWS credentials were found: set a bearer key, AWS_ACCESS_KEY_ID or AWS_PROFILE, or give it a role"
@@ -26,30 +30,45 @@ NO_REGION: Final = "the AWS region of this provider is not known: set AWS_REGION
 PAUSE: Final = 10.0
 # Keys that expire sooner are not signed with any more.
 LAST_SECONDS: Final = 60
-_REGION: Final = re.compile(r"\.([a-z]{2,}(?:-[a-z]+)+-\d+)\.")
 _CREDENTIAL: Final = re.compile(rb"(?:^|\n)authorization:", re.IGNORECASE)
 _EVENTS: Final = b"accept: text/event-stream\r\n"
 _ACCEPT: Final = b"accept: application/vnd.amazon.eventstream\r\n"
 _SIGNED: Final = ("X-Amz-Date", "X-Amz-Security-Token", "Authorization")
+# What AWS's own log of calls names who assumed a role, where the configuration names nobody.
+_SESSION: Final = "parley"
+_ROLE: Final = "assume-role"
+_SHORTEST: Final = 8
 
 
 class Keys(Struct, frozen=True, eq=False):
     """What a call is signed with. ``frozen`` has access_key, secret_key and token; ``region`` is the one that the
-    environment or the profile names."""
+    environment or the profile names, ``wanted`` the one that the configuration does."""
 
     frozen: Any
     region: str | None
+    wanted: str = ""
+
+    def region_for(self, origin: str) -> str | None:
+        """The region of calls to that host, None where nobody knows it."""
+        return self.wanted or region_of(origin) or self.region
 
 
 Heard: TypeAlias = Callable[[Keys | Failure], None]
 
 
 class Chain:
-    """The keys, found and renewed in a thread, never twice at one time. ``write`` takes log lines."""
+    """The keys, found and renewed in a thread, never twice at one time. ``write`` takes log lines; ``signing`` is what
+    the configuration says of them."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, write: Callable[[bytes], None] = lambda line: None) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        write: Callable[[bytes], None] = lambda line: None,
+        signing: Signing | None = None,
+    ) -> None:
         self._loop = loop
         self._write = write
+        self._signing = signing or Signing()
         self._source: Any = None
         self._region: str | None = None
         self._found: Keys | Failure | None = None
@@ -116,50 +135,55 @@ class Chain:
         import botocore.session
 
         if self._source is None:
-            session = botocore.session.Session()
+            session = botocore.session.Session(profile=self._signing.profile or None)
             self._region = os.environ.get("AWS_REGION") or session.get_config_variable("region")
-            self._source = session.get_credentials()
+            self._source = self._found_in(session)
         if self._source is None:
             return Failure("upstream_auth", NO_KEYS, detail="credentials")
-        return Keys(self._source.get_frozen_credentials(), self._region)
+        return Keys(self._source.get_frozen_credentials(), self._region, self._signing.region)
+
+    def _found_in(self, session: Any) -> Any:
+        """The credentials as botocore has them, None where there are none."""
+        from botocore.credentials import AssumeRoleCredentialFetcher, Credentials, DeferredRefreshableCredentials
+
+        given = self._signing
+        source: Any = (
+            Credentials(given.access_key, given.secret_key, given.token or None)
+            if given.access_key
+            else session.get_credentials()
+        )
+        if source is None or not given.role:
+            return source
+        named = {"ExternalId": given.external_id} if given.external_id else {}
+        asked = AssumeRoleCredentialFetcher(
+            partial(session.create_client, region_name=given.region or self._region),
+            source,
+            given.role,
+            {"RoleSessionName": given.session or _SESSION, **named},
+        )
+        return DeferredRefreshableCredentials(asked.fetch_credentials, _ROLE)
 
     def _say(self, error: Exception) -> None:
-        line = msgspec.json.encode({"event": "credentials.failed", "reason": f"{type(error).__name__}: {error}"})
+        reason = f"{type(error).__name__}: {error}"
+        for secret in (self._signing.access_key, *self._signing.secrets):
+            if len(secret) >= _SHORTEST:
+                reason = reason.replace(secret, "***")
+        line = msgspec.json.encode({"event": "credentials.failed", "reason": reason})
         self._loop.call_soon_threadsafe(self._write, line)
 
 
-class BedrockUpstream:
-    """See the module. ``pool`` carries the calls, which it does not close; ``chain`` gives the keys."""
+class Purse:
+    """A chain, and what signs with the keys that it gives now."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, pool: Upstream, chain: Chain) -> None:
-        self._loop = loop
-        self._pool = pool
-        self._chain = chain
+    def __init__(self, chain: Chain) -> None:
+        self.chain = chain
         # Those that the keys of now were used with, by host.
         self._signers: dict[str, Signer] = {}
         self._keys: Keys | None = None
 
-    def send(self, call: Call, sink: Sink) -> Flight:
-        """Start a call, signed where it has no credential of its own."""
-        head = call.head.replace(_EVENTS, _ACCEPT)
-        asked = Call(call.to, head, call.body, call.total, call.fresh)
-        if _CREDENTIAL.search(head):
-            return self._pool.send(asked, sink)
-        found = self._chain.now()
-        if isinstance(found, Keys):
-            ready = signed(asked, found, self._signer(asked, found))
-            if isinstance(ready, Call):
-                return self._pool.send(ready, sink)
-            found = ready
-        flight = _Waiting(self._loop, self._pool, asked, sink)
-        if found is None:
-            self._chain.wait(flight.go)
-        else:
-            self._loop.call_soon(flight.go, found)
-        return flight
-
-    def close(self) -> None:
-        """Nothing is held here."""
+    def signed(self, call: Call, keys: Keys) -> Call | Failure:
+        """The call with its signature, or why it cannot have one."""
+        return signed(call, keys, self._signer(call, keys))
 
     def _signer(self, call: Call, keys: Keys) -> Signer | None:
         if keys is not self._keys:
@@ -167,10 +191,62 @@ class BedrockUpstream:
             self._signers = {}
         origin = call.to.origin
         signer = self._signers.get(origin)
-        region = region_of(origin) or keys.region
+        region = keys.region_for(origin)
         if signer is None and region is not None:
             signer = self._signers[origin] = Signer(keys.frozen, region, origin)
         return signer
+
+
+class BedrockUpstream:
+    """See the module. ``pool`` carries the calls, which it does not close; ``chain`` gives the keys of calls whose
+    provider has none of its own, ``own`` makes the chain of those that have."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        pool: Upstream,
+        chain: Chain,
+        own: Callable[[Signing], Chain] | None = None,
+    ) -> None:
+        self._loop = loop
+        self._pool = pool
+        self._usual = Purse(chain)
+        self._made = own or (lambda signing: Chain(loop, signing=signing))
+        self._own: dict[Signing, Purse] = {}
+
+    def adopt(self, providers: Iterable[Provider]) -> None:
+        """Forget the keys that none of these has any more."""
+        used = {provider.signing for provider in providers}
+        self._own = {signing: purse for signing, purse in self._own.items() if signing in used}
+
+    def send(self, call: Call, sink: Sink) -> Flight:
+        """Start a call, signed where it has no credential of its own."""
+        head = call.head.replace(_EVENTS, _ACCEPT)
+        asked = Call(call.to, head, call.body, call.total, call.fresh)
+        if _CREDENTIAL.search(head):
+            return self._pool.send(asked, sink)
+        purse = self._usual if call.to.signing is None else self._purse(call.to.signing)
+        found = purse.chain.now()
+        if isinstance(found, Keys):
+            ready = purse.signed(asked, found)
+            if isinstance(ready, Call):
+                return self._pool.send(ready, sink)
+            found = ready
+        flight = _Waiting(self._loop, self._pool, asked, sink)
+        if found is None:
+            purse.chain.wait(flight.go)
+        else:
+            self._loop.call_soon(flight.go, found)
+        return flight
+
+    def close(self) -> None:
+        """Nothing is held here."""
+
+    def _purse(self, signing: Signing) -> Purse:
+        purse = self._own.get(signing)
+        if purse is None:
+            purse = self._own[signing] = Purse(self._made(signing))
+        return purse
 
 
 class _Waiting:
@@ -227,7 +303,7 @@ class _Waiting:
 
 def signed(call: Call, keys: Keys, signer: Signer | None = None) -> Call | Failure:
     """The call with its signature, or why it cannot have one. The path is sent as it is, and signed encoded again."""
-    region = region_of(call.to.origin) or keys.region
+    region = keys.region_for(call.to.origin)
     if region is None:
         return Failure("upstream_error", NO_REGION, status=503, detail="region")
     body = call.body[0] if len(call.body) == 1 else b"".join(call.body)
@@ -251,9 +327,3 @@ def _by_botocore(call: Call, keys: Keys, region: str, body: bytes | memoryview) 
     )
     SigV4Auth(keys.frozen, SERVICE, region).add_auth(request)
     return "".join([f"{name.lower()}: {request.headers[name]}\r\n" for name in _SIGNED if name in request.headers])
-
-
-def region_of(origin: str) -> str | None:
-    """The region that the host's name holds, None where it holds none."""
-    found = _REGION.search(f".{origin.partition('://')[2].partition(':')[0]}.")
-    return found[1] if found else None

@@ -43,7 +43,9 @@ def extend(
     if "bedrock" in new:
         from parley.io.bedrock import BedrockUpstream, Chain
 
-        made["bedrock"] = BedrockUpstream(loop, made["native"], Chain(loop, write))
+        made["bedrock"] = BedrockUpstream(
+            loop, made["native"], Chain(loop, write), lambda signing: Chain(loop, write, signing)
+        )
     if "oauth" in new:
         from parley.io.oauth import Tokens, TokenUpstream
 
@@ -68,13 +70,20 @@ def extend(
 
 
 def adopt(made: dict[str, Upstream], settings: Settings) -> None:
-    """Run the local engines that the settings name. What else there is stays: older requests may still need it."""
+    """Run the local engines that the settings name, and forget keys that they do not. What else there is stays: older
+    requests may still need it."""
     local = made.get("local")
     if local is not None:
         from parley.io.local.upstream import LocalUpstream
 
         assert isinstance(local, LocalUpstream)
         local.adopt(_local(settings))
+    signs = made.get("bedrock")
+    if signs is not None:
+        from parley.io.bedrock import BedrockUpstream
+
+        assert isinstance(signs, BedrockUpstream)
+        signs.adopt(settings.providers.values())
 
 
 def _local(settings: Settings) -> list[Provider]:

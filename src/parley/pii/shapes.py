@@ -3,7 +3,8 @@ r"""What personal data looks like. Source: Dapr conversation contract section 4.
 Python's ``re`` goes back on its steps, so each pattern is written such that it cannot do so for long. From one place
 of a text every pattern here takes a bounded number of steps beyond those that it never takes back: repetitions are
 bounded ({2,6}), or possessive (*+), or over characters that nothing behind them begins with. What has no bound of its
-own, addresses of mail and links, is found from the one character that it must have: parley.pii.spans.
+own, addresses of mail and links, is found from the one character that it must have, and a street from its word:
+parley.pii.spans.
 """
 
 import re
@@ -63,13 +64,13 @@ SHAPES: Final[Mapping[str, tuple[re.Pattern[str], ...]]] = {
     "IP": (_compiled(_IPV4), _compiled(_ipv6())),
     "CREDIT_CARD": (_compiled("[0-9]{4}(?:[- ]?[0-9]{4}){3}"), _compiled("[0-9]{15,16}")),
     "US_SSN": (_compiled("[0-9]{3}-[0-9]{2}-[0-9]{4}"),),
-    "STREET_ADDRESS": (_compiled(rf"[0-9]{{1,4}} [\w\t\n\f\r ]{{1,20}}(?:{'|'.join(_STREETS)})\W?"),),
     "PO_BOX": (_compiled(r"P\.? ?O\.? Box [0-9]++"),),
     "ZIP_CODE": (_compiled(r"\b[0-9]{5}(?:[-\t\n\f\r ][0-9]{4})?\b"),),
     PHONE: (_compiled(_phone()), _compiled(_nanp())),
     "ISBN": (_compiled("(?:[0-9]-?){9}[0-9X]"), _compiled("(?:[0-9]-?){12}[0-9X]")),
 }
-ENTITIES: Final = frozenset({*SHAPES, EMAIL})
+STREET: Final = "STREET_ADDRESS"
+ENTITIES: Final = frozenset({*SHAPES, EMAIL, STREET})
 # No entity without one of these.
 DIGIT: Final = re.compile("[0-9]")
 
@@ -77,6 +78,12 @@ DIGIT: Final = re.compile("[0-9]")
 LOCAL: Final = f"{ascii_letters}{digits}!#$%&'*+/=?^_{{|}}.~-"
 _LABEL: Final = "[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 DOMAIN: Final = _compiled(rf"(?:{_LABEL}\.)+{_LABEL}")
+# Of a street: the word that it must have, and the whole. Between its number and that word stand 1 to 20 characters of
+# these, so that it begins at most so many before the word.
+STREET_WORD: Final = _compiled("|".join(_STREETS))
+STREET_BETWEEN: Final = f"{ascii_letters}{digits}_\t\n\f\r "
+STREET_REACH: Final = 25
+STREET_WHOLE: Final = _compiled(rf"[0-9]{{1,4}} [\w\t\n\f\r ]{{1,20}}(?:{'|'.join(_STREETS)})\W?")
 # Links, and addresses of repositories, are left alone; what ends a sentence does not belong to a link.
 LINK: Final = re.compile(r"https?://[^\s<>]++")
 LINKED: Final = re.compile(r"[^\s<>]*+")

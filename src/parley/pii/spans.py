@@ -16,6 +16,11 @@ from parley.pii.shapes import (
     REPOSITORY_BEGIN,
     REPOSITORY_RUN,
     SHAPES,
+    STREET,
+    STREET_BETWEEN,
+    STREET_REACH,
+    STREET_WHOLE,
+    STREET_WORD,
 )
 
 _REPOSITORY_END: Final = ".git"
@@ -106,6 +111,21 @@ def _address(text: str, position: int) -> tuple[int, int] | None:
     return None
 
 
+def _street(text: str, position: int) -> tuple[int, int] | None:
+    """A street, by the word for one: numbers that no such word follows are not even looked at."""
+    word = STREET_WORD.search(text, position)
+    while word is not None:
+        start = max(position, word.start() - STREET_REACH)
+        start += len(text[start : word.start()].rstrip(STREET_BETWEEN))
+        begins = STREET_WHOLE.search(text, start, word.end())
+        if begins is not None:
+            # There may be a longer one from there.
+            whole = STREET_WHOLE.match(text, begins.start())
+            return (whole or begins).span()
+        word = STREET_WORD.search(text, word.start() + 1)
+    return None
+
+
 def _repositories(text: str) -> Iterator[tuple[int, int]]:
     for run in REPOSITORY_RUN.finditer(text):
         end = run[0].rfind(_REPOSITORY_END)
@@ -126,6 +146,7 @@ def _merged(found: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 _SEARCHES: Final[tuple[tuple[str, Search], ...]] = (
     (EMAIL, _address),
+    (STREET, _street),
     *((entity, _by(pattern)) for entity, patterns in SHAPES.items() for pattern in patterns),
 )
 _WITHOUT_DIGITS: Final = frozenset({EMAIL, "IP", "MAC_ADDRESS"})

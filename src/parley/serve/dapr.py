@@ -4,20 +4,24 @@ Source: conversation contract sections 0, 1.6 and 2.1.
 """
 
 import re
+from typing import Final
+from urllib.parse import unquote
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from parley import __version__
 from parley.serve.house import House
 
 # Clients wait for these before their first call, without a key.
 HEALTH = ("/v1.0/healthz", "/v1.0/healthz/outbound")
-BELOW = ("/v1.0/", "/v1.0-alpha1/", "/v1.0-alpha2/")
 APP = "parley"
-_SLASHES = re.compile("//+")
+# Its own paths, of whatever version. They may be written with more slashes than are needed.
+_OURS: Final = re.compile(rb"/+v1\.0(?:-[a-z0-9]+)?(?:/.*)?")
+_SLASHES: Final = re.compile(rb"//+")
 _JSON = "application/json"
 _UNREACHABLE = "failed getting app id either from the URL path or the header dapr-app-id"
 
@@ -31,11 +35,24 @@ def routes(house: House) -> list[Route]:
     ]
 
 
-def unknown(path: str) -> Response | None:
+def unknown(path: bytes) -> Response | None:
     """The runtime takes every other path below its own for the name of an app; None for paths that are not its own."""
-    if not _SLASHES.sub("/", path).startswith(BELOW):
-        return None
-    return _error(404, "ERR_DIRECT_INVOKE", _UNREACHABLE)
+    return _error(404, "ERR_DIRECT_INVOKE", _UNREACHABLE) if _OURS.fullmatch(path) else None
+
+
+class Folded:
+    """ASGI middleware: the runtime's paths with one slash where there are several, and none at their end."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass it on."""
+        raw: bytes = scope.get("raw_path") or b""
+        if (b"//" in raw or raw.endswith(b"/")) and _OURS.fullmatch(raw):
+            folded = _SLASHES.sub(b"/", raw).rstrip(b"/")
+            scope = {**scope, "raw_path": folded, "path": unquote(folded.decode("latin-1"))}
+        await self._app(scope, receive, send)
 
 
 class _Runtime:

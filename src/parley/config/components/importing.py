@@ -7,8 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from parley import vendors
 from parley.config.components.durations import go_seconds
-from parley.config.components.kinds import BALANCE, ECHO, PREFIX, Kind, kinds, whole
+from parley.config.components.kinds import BALANCE, ECHO, PREFIX, SIGNED, Kind, kinds, versioned, whole
 from parley.config.components.resiliency import Policies, Resiliency
 from parley.config.components.resource import Property, Resource, is_ours, resource_of, value_of
 from parley.config.document import Document
@@ -18,9 +19,10 @@ _WORD: Final = re.compile("[^A-Z0-9]+")
 _READ: Final = frozenset(
     {
         "key", "model", "endpoint", "endpoints", "loadbalancingpolicy", "maxtokens", "cachettl", "responsecachettl",
-        "apitype", "region", "siteurl", "sitetitle",
+        "apitype", "siteurl", "sitetitle",
     }
 )  # fmt: skip
+_SIGNED: Final = {name.lower(): member for member, name in SIGNED.items()}
 
 
 class Components:
@@ -96,13 +98,13 @@ class _Writer:
         if kind is None:
             self._note(f"left out: the type {self.resource.kind} is not known")
             return None
-        if kind.versioned:
-            self._note("left out: its apiVersion has no place here; serve the component as it is")
+        if not all(self._text(one) for one in kind.needs):
+            self._note(f"left out: {kind.told}")
             return None
         if " " in name:
             self._note("left out: its name cannot be that of a provider")
             return None
-        for other in sorted(set(self.given) - _READ):
+        for other in sorted(set(self.given) - _READ - set(_SIGNED if kind.region else kind.needs)):
             self._note(f"the property {self.given[other].name} is not carried over")
         if kind.chosen:
             self._note(f"{kind.chosen} in the environment no longer chooses the model")
@@ -125,9 +127,20 @@ class _Writer:
         headers = {header: value for name, header in kind.headers.items() if (value := self._text(name.lower()))}
         if headers:
             made["headers"] = headers
+        if kind.versioned:
+            paths = vendors.vendors()[kind.vendor].wires[kind.wire].paths
+            made["paths"] = versioned(paths, self._text("apiversion"))
         if kind.region:
-            self._note(f"its region has to be known where it is served: {self._text('region') or 'set it there'}")
+            self._signed(made)
         return made
+
+    def _signed(self, made: dict[str, Any]) -> None:
+        """What its calls are signed with."""
+        said = {member: value for name, member in _SIGNED.items() if (value := self._text(name))}
+        if said:
+            made["aws"] = said
+        if "region" not in said and "base_url" not in made:
+            self._note("its region has to be known where it is served: set AWS_REGION there")
 
     def _patient(
         self, provider: dict[str, Any], entry: dict[str, Any], policies: Policies

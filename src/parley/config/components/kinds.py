@@ -21,7 +21,8 @@ from parley.config.components.properties import Properties
 from parley.config.environment import key_of, usable_key
 from parley.config.parts import ModelCacheEntry
 from parley.config.problem import listed, suggest
-from parley.settings import Provider, Strategy
+from parley.config.signed import regional, signing_of
+from parley.settings import Provider, Quirks, Signing, Strategy
 
 PREFIX: Final = "conversation."
 ECHO: Final = "conversation.echo"
@@ -34,6 +35,16 @@ BALANCE: Final[Mapping[str, Strategy]] = {
     "RANDOM": "weighted",
     "FAILOVER": "fallback",
 }
+# Member of what calls are signed with -> property.
+SIGNED: Final[Mapping[str, str]] = {
+    "region": "region",
+    "access_key_id": "accessKey",
+    "secret_access_key": "secretKey",
+    "session_token": "sessionToken",
+    "role_arn": "assumeRoleArn",
+    "role_session_name": "sessionName",
+}
+_VERSION: Final = re.compile(r"(?<=api-version=)[^&]*")
 _SPACES: Final = re.compile(r"\s")
 _MOST_TOKENS: Final = 2**31 - 1
 
@@ -57,6 +68,10 @@ class Kind(Struct, frozen=True, kw_only=True):
     needs: tuple[str, ...] = ()
     told: str = ""
     elsewhere: Mapping[str, str] = {}
+    rename: Mapping[str, str] = {}
+    options: Mapping[str, Any] = {}
+    keeps: tuple[str, ...] = ()
+    untempered: str = ""
 
 
 @cache
@@ -138,6 +153,7 @@ def _provider(given: Properties, kind: Kind, model: str, env: Mapping[str, str])
     for name, hint in kind.elsewhere.items():
         if given.get(name):
             given.add(name, "credentials of this type are not taken from a component", hint)
+    signing = _signing(given, urls) if kind.region else None
     home = not urls or all(wire.is_home(url) for url in urls)
     key = given.get("key") or (key_of(vendor, env) if home and kind.keyless is None else "")
     if not key and kind.keyless is None:
@@ -149,12 +165,25 @@ def _provider(given: Properties, kind: Kind, model: str, env: Mapping[str, str])
     keys = tuple(one for one in (key or kind.keyless or "",) if one)
     made = vendors.provider_of(vendor, "", wire, endpoints=urls, keys=keys)
     headers = tuple((header, value) for name, header in kind.headers.items() if (value := given.get(name)))
-    made = replace(made, balance=_balance(given), headers=headers)
+    made = replace(made, balance=_balance(given), headers=headers, signing=signing)
     if kind.versioned:
-        version = given.get("apiversion")
-        paths = {name: re.sub(r"(?<=api-version=)[^&]*", version, path) for name, path in made.paths.items()}
-        made = replace(made, paths=paths)
-    return made
+        made = replace(made, paths=versioned(made.paths, given.get("apiversion")))
+    return replace(made, quirks=_fitted(made.quirks, kind, model))
+
+
+def _fitted(quirks: Quirks, kind: Kind, model: str) -> Quirks:
+    """The vendor's quirks as the runtime's own client has them."""
+    drop = tuple(name for name in quirks.drop if name not in kind.keeps)
+    if kind.untempered and re.match(kind.untempered, model):
+        drop += ("temperature",)
+    return replace(
+        quirks, rename={**quirks.rename, **kind.rename}, drop=drop, options={**quirks.options, **kind.options}
+    )
+
+
+def versioned(paths: Mapping[str, str], version: str) -> dict[str, str]:
+    """Paths whose query asks for that version of the API."""
+    return {name: _VERSION.sub(lambda _: version, path) for name, path in paths.items()}
 
 
 def _endpoints(given: Properties, kind: Kind, model: str, env: Mapping[str, str]) -> tuple[str, ...]:
@@ -198,6 +227,12 @@ def _regional(given: Properties, base: str, env: Mapping[str, str]) -> tuple[str
         given.add("region", "the AWS region is not known", "- {name: region, value: eu-central-1}")
         return ()
     return (base.replace("{AWS_REGION}", region),)
+
+
+def _signing(given: Properties, urls: tuple[str, ...]) -> Signing | None:
+    """What its calls are signed with; None where AWS's own chain finds everything."""
+    said = {member: text for member, name in SIGNED.items() if (text := given.get(name.lower()))}
+    return signing_of(regional(said, urls), lambda member, *told: given.add(SIGNED[member].lower(), *told), SIGNED)
 
 
 def _balance(given: Properties) -> Strategy:

@@ -6,4 +6,5 @@ listener   the server: address, limits, what it offers
 asking     one request through the gateway, awaited
 gate       predictions of Caila's service Gate, with gate_messages
 dapr       the conversation service of Dapr's runtime
+reflecting both services described, for tools that ask
 """

@@ -42,12 +42,12 @@ class AwaitedCaller:
         """The whole answer."""
         self._pieces.put_nowait(None)
         if not self.opened.done():
-            self.opened.set_result(Answered(status, _headers(head), body))
+            self.opened.set_result(Answered(status, lines_of(head), body))
 
     def open(self, status: int, head: bytes) -> None:
         """A stream begins."""
         if not self.opened.done():
-            self.opened.set_result(Answered(status, _headers(head), b""))
+            self.opened.set_result(Answered(status, lines_of(head), b""))
 
     def send(self, data: bytes) -> None:
         """More of it."""
@@ -117,6 +117,7 @@ def _address(peer: str) -> str:
     return rest.rpartition(":")[0].strip("[]") if kind in ("ipv4", "ipv6") else ""
 
 
-def _headers(head: bytes) -> dict[bytes, bytes]:
+def lines_of(head: bytes) -> dict[bytes, bytes]:
+    """Header lines by their names, in lower case."""
     pairs = (line.partition(b": ") for line in head.split(b"\r\n") if line)
     return {name.lower(): value for name, _, value in pairs}

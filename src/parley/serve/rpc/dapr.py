@@ -4,6 +4,7 @@ Source: conversation contract sections 1 and 5.
 """
 
 from collections.abc import Callable, Mapping
+from math import inf
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -76,6 +77,16 @@ class Conversations:
 
     async def metadata(self, data: bytes, context: Any) -> bytes:
         """What is loaded here."""
+        await self.admit(context)
+        await self._read(data, metadata_pb2.GetMetadataRequest, context)
+        found = metadata_pb2.GetMetadataResponse(id="parley", runtime_version=__version__)
+        for component in self._house.gateway.settings.components.values():
+            found.registered_components.add(name=component.name, type=component.type, version=component.version)
+        made: bytes = found.SerializeToString()
+        return made
+
+    async def admit(self, context: Any) -> None:
+        """End a call that comes without the token or key that it needs."""
         keyring = self._house.gateway.keyring
         if keyring.closed or keyring.guarded == DIALECT:
             request = request_of(self._house, "/v1.0/metadata", b"", context.invocation_metadata(), context.peer())
@@ -83,12 +94,6 @@ class Conversations:
                 keyring.enter(request.headers, request.target, DIALECT, request.source)
             except ParleyError as error:
                 await self._refused(context, error.failure)
-        await self._read(data, metadata_pb2.GetMetadataRequest, context)
-        found = metadata_pb2.GetMetadataResponse(id="parley", runtime_version=__version__)
-        for component in self._house.gateway.settings.components.values():
-            found.registered_components.add(name=component.name, type=component.type, version=component.version)
-        made: bytes = found.SerializeToString()
-        return made
 
     async def converse(self, requests: Any, context: Any) -> None:
         """Conversations that go on: every message is answered before the next one is read."""
@@ -130,6 +135,9 @@ class Conversations:
         reply: Callable[[Mapping[str, Any]], Any],
     ) -> bytes:
         message: Any = await self._read(data, kind, context)
+        if message.temperature == inf:
+            # JSON has no such number; it would be gone without a word.
+            await self._refused(context, bad_params("the temperature must be finite").failure, message.name)
         body = msgspec.json.encode(plain(message, self._plans))
         form = "alpha1" if reply is alpha1_reply else "alpha2"
         request = await self._request(context, f"v1.0-{form}", message.name, body)

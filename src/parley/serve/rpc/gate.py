@@ -20,7 +20,7 @@ from parley.serve.house import House
 from parley.serve.rpc.asking import Answered, AwaitedCaller, asked, begun, request_of
 from parley.serve.rpc.gate_messages import CLASSES, SERVICE, STATUSES
 from parley.wire.caila.envelope import PROXY, RESULT, SPECS
-from parley.wire.caila.errors import PROCESSING, told
+from parley.wire.caila.errors import BAD_REQUEST, PROCESSING, told
 
 OK: Final = "Ok"
 _EVENTS: Final = b"text/event-stream"
@@ -116,6 +116,9 @@ class Gate:
     def _request(self, message: Any, context: Any, *, streams: bool) -> Request:
         """The HTTP request that it would be. Raises ParleyError."""
         kind = message.WhichOneof("body")
+        for name in ("account", "model"):
+            if not getattr(message, name):
+                raise invalid(f"{name} is required", name)
         place = f"/api/mlpgate/account/{quote(message.account, safe='')}/model/{quote(message.model, safe='')}"
         if kind == "ext":
             params = {name: _json(payload, f"params.{name}") for name, payload in message.ext.params.items()}
@@ -176,14 +179,14 @@ def _partial(opened: Answered, chunk: bytes, message: Any, *, start: bool, finis
 def _answer(answered: Answered, message: Any) -> Any:
     """A whole answer, or the error that it tells of."""
     if answered.status != 200:
-        return _told(_object(answered.body), answered.status, answered)
+        return _told(_object(answered.body, answered.status), answered.status, answered)
     made = CLASSES["ClientResponseProto"](headers=_headers(answered))
     made.predict.data.json = answered.body.decode("utf-8", "replace")
     made.predict.data.dataType = "json" if _SPENT in answered.body[-48:] else _kind(message)
     return made
 
 
-def _object(body: bytes) -> Mapping[str, Any]:
+def _object(body: bytes, status: int) -> Mapping[str, Any]:
     """Our own error, or the words of a provider that was asked in its own wire."""
     try:
         found = msgspec.json.decode(body)
@@ -191,7 +194,8 @@ def _object(body: bytes) -> Mapping[str, Any]:
         found = None
     if isinstance(found, dict) and {"code", "message", "args"} <= found.keys():
         return found
-    return {"code": PROCESSING, "message": body.decode("utf-8", "replace"), "args": {}}
+    code = BAD_REQUEST if status < 500 else PROCESSING
+    return {"code": code, "message": body.decode("utf-8", "replace"), "args": {}}
 
 
 def _told(error: Mapping[str, Any], status: int, answered: Answered) -> Any:

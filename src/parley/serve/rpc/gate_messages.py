@@ -28,6 +28,13 @@ STATUSES: Final[Mapping[str, int]] = {
     "SERVICE_UNAVAILABLE": 503,
     "GATEWAY_TIMEOUT": 504,
 }
+# Name, message that is asked, message that answers, whether each is a stream.
+METHODS: Final[tuple[tuple[str, str, str, bool, bool], ...]] = (
+    ("healthCheck", "HeartBeatProto", "HeartBeatProto", False, False),
+    ("process", "ClientRequestProto", "ClientResponseProto", False, False),
+    ("processResponseStream", "ClientRequestProto", "ClientResponseProto", False, True),
+    ("processStream", "ClientRequestProto", "ClientResponseProto", True, True),
+)
 # Message -> fields: name, number, kind. "|" is one of a choice, "?" says whether it was given, "map:" a map of texts to
 # that kind.
 _MESSAGES: Final[Mapping[str, tuple[tuple[str, int, str], ...]]] = {
@@ -70,13 +77,14 @@ _MESSAGES: Final[Mapping[str, tuple[tuple[str, int, str], ...]]] = {
 }
 
 
-def _file() -> FileDescriptorProto:
-    file = FileDescriptorProto(name="parley/predict_gate.proto", package=_PACKAGE, syntax="proto3")
-    statuses = file.enum_type.add(name="SimpleStatusProto")
+def file() -> FileDescriptorProto:
+    """The file that describes them, and the service."""
+    made = FileDescriptorProto(name="parley/predict_gate.proto", package=_PACKAGE, syntax="proto3")
+    statuses = made.enum_type.add(name="SimpleStatusProto")
     for name, number in STATUSES.items():
         statuses.value.add(name=name, number=number)
     for name, fields in _MESSAGES.items():
-        message = file.message_type.add(name=name)
+        message = made.message_type.add(name=name)
         if any(kind.startswith("|") for _, _, kind in fields):
             message.oneof_decl.add(name="body")
         for field in fields:
@@ -86,7 +94,11 @@ def _file() -> FileDescriptorProto:
             if field.proto3_optional:
                 field.oneof_index = len(message.oneof_decl)
                 message.oneof_decl.add(name=f"_{field.name}")
-    return file
+    service = made.service.add(name=SERVICE.rpartition(".")[2])
+    for name, asked, answered, takes, gives in METHODS:
+        method = service.method.add(name=name, client_streaming=takes, server_streaming=gives)
+        method.input_type, method.output_type = f".{_PACKAGE}.{asked}", f".{_PACKAGE}.{answered}"
+    return made
 
 
 def _add(message: DescriptorProto, name: str, number: int, kind: str) -> None:
@@ -113,11 +125,11 @@ def _add(message: DescriptorProto, name: str, number: int, kind: str) -> None:
 def messages() -> dict[str, Any]:
     """The classes of all messages by name, in a pool that nobody else uses."""
     pool = descriptor_pool.DescriptorPool()
-    file = _file()
-    pool.Add(file)
+    described = file()
+    pool.Add(described)
     return {
         one.name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{one.name}"))
-        for one in file.message_type
+        for one in described.message_type
     }
 
 

@@ -6,10 +6,10 @@ Source: conversation contract section 1.3.
 from typing import Any, Final
 
 from grpc import aio
-from grpc_reflection.v1alpha import reflection
 
 from parley.serve.house import House
-from parley.serve.rpc.dapr import SERVICE, Conversations
+from parley.serve.rpc import reflecting
+from parley.serve.rpc.dapr import Conversations
 from parley.serve.rpc.gate import Gate
 
 MAX_MESSAGE: Final = 100 * 1024 * 1024
@@ -37,8 +37,9 @@ class Rpc:
             options=(*_OPTIONS, ("grpc.so_reuseport", int(self._shared))),
             maximum_concurrent_rpcs=self._house.limits.connections,
         )
-        server.add_generic_rpc_handlers((Conversations(self._house).handler(), Gate(self._house).handler()))
-        reflection.enable_server_reflection((SERVICE, reflection.SERVICE_NAME), server)
+        conversations = Conversations(self._house)
+        server.add_generic_rpc_handlers((conversations.handler(), Gate(self._house).handler()))
+        reflecting.add(server, conversations.admit)
         try:
             port: int = server.add_insecure_port(address)
         except RuntimeError:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from dapr.proto.runtime.v1 import ai_pb2
 from google.protobuf import any_pb2, descriptor_pool, json_format, message_factory, struct_pb2
 from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorProto
+from google.protobuf.message import DecodeError
 
 PACKAGE: Final = "parley.dapr.v1"
 _STRUCT: Final = "type.googleapis.com/google.protobuf.Struct"
@@ -167,7 +168,7 @@ class Turns:
     def __init__(self) -> None:
         pool = descriptor_pool.DescriptorPool()
         pool.AddSerializedFile(any_pb2.DESCRIPTOR.serialized_pb)
-        pool.AddSerializedFile(_file().SerializeToString())
+        pool.AddSerializedFile(file().SerializeToString())
         classes = {
             name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{PACKAGE}.{name}")) for name in _OURS
         }
@@ -183,7 +184,10 @@ class Turns:
         for place, one in enumerate(message.parameters):
             if one.type_url != _STRUCT:
                 raise WrongParameterError(f"parameters[{place}] must hold a google.protobuf.Struct")
-            parameters |= struct(struct_pb2.Struct.FromString(one.value))
+            try:
+                parameters |= struct(struct_pb2.Struct.FromString(one.value))
+            except DecodeError:
+                raise WrongParameterError(f"parameters[{place}] holds what is no google.protobuf.Struct") from None
         return made | {"parameters": parameters}
 
     def answer(self, value: Mapping[str, Any]) -> bytes:
@@ -201,7 +205,8 @@ class Turns:
         return data
 
 
-def _file() -> FileDescriptorProto:
+def file() -> FileDescriptorProto:
+    """The file that describes them."""
     made = FileDescriptorProto(
         name="parley/dapr/v1/conversation.proto",
         package=PACKAGE,

@@ -1,6 +1,7 @@
 """Dapr's conversation building block, in all its forms, as a dialect; one also towards its echo component.
 
 form      bodies by the rules of protojson
+scalars   numbers, times and typed values by those rules
 request   conversations read
 answer    answers written
 echo      conversations written, answers read

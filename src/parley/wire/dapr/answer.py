@@ -1,9 +1,9 @@
 """Answers written for a caller, in both shipped forms, by the rules of protojson: what is zero or empty is left out.
 
+What of a request concerns its answer alone is added later: parley.wire.dapr.turns.
 Source: conversation contract sections 2.2, 4.1 to 4.3, 4.6.
 """
 
-from collections.abc import Callable
 from typing import Any, Final
 
 from msgspec import json
@@ -13,6 +13,8 @@ from parley.ir import ChatResponse, Choice, Event, Stop, Text, ToolCall, Usage
 from parley.wire import Mark, Reply
 from parley.wire.dapr.echo import ECHO
 
+# The wire of providers that give every answer a reason to end.
+CHAT: Final = "openai_chat"
 _STOPS: Final[dict[Stop, str]] = {
     "end": "stop",
     "stop_sequence": "stop",
@@ -26,48 +28,25 @@ _STOPS: Final[dict[Stop, str]] = {
 
 def encode_alpha1(response: ChatResponse, reply: Reply) -> bytes:
     """The first choice of each output as plain text."""
-    asked = json.decode(reply.asked)
-    seen = _sight(asked.get("scrubPII") is True)
-    parameters = asked.get("parameters")
-    outputs: list[dict[str, Any]] = []
-    for choice in _choices(response):
-        output: dict[str, Any] = {}
-        if text := seen(_text(choice)):
-            output["result"] = text
-        if parameters:
-            output["parameters"] = parameters
-        outputs.append(output)
-    return json.encode(_context(asked, "contextID") | {"outputs": outputs})
+    texts = (_text(choice) for choice in _choices(response))
+    return json.encode({"outputs": [{"result": text} if text else {} for text in texts]})
 
 
 def encode_alpha2(response: ChatResponse, reply: Reply) -> bytes:
     """One output for each choice. Raises where tools were required and nothing came."""
-    asked = json.decode(reply.asked)
-    seen = _sight(asked.get("scrubPii") is True)
     choices = _choices(response)
-    _required(asked, choices)
-    outputs = [_output(choice, place, response, reply, seen) for place, choice in enumerate(choices)]
-    return json.encode(_context(asked, "contextId") | {"outputs": outputs})
+    _required(reply.asked, choices)
+    return json.encode({"outputs": [_output(one, place, response, reply) for place, one in enumerate(choices)]})
 
 
 def _choices(response: ChatResponse) -> tuple[Choice, ...]:
     return response.choices or (Choice(0, ()),)
 
 
-def _context(asked: dict[str, Any], name: str) -> dict[str, Any]:
-    """Echoed as it came where it says something."""
-    return {name: asked[name]} if asked.get(name) else {}
-
-
-def _sight(scrub: bool) -> Callable[[str], str]:
-    if not scrub:
-        return str
-    from parley.pii import scrubbed
-
-    return scrubbed
-
-
-def _required(asked: dict[str, Any], choices: tuple[Choice, ...]) -> None:
+def _required(body: bytes, choices: tuple[Choice, ...]) -> None:
+    if b"required" not in body:
+        return
+    asked = json.decode(body)
     tools = asked.get("tools") or ()
     if asked.get("toolChoice") != "required" or not tools:
         return
@@ -84,16 +63,14 @@ def _text(choice: Choice) -> str:
     return "".join([block.text for block in choice.content if isinstance(block, Text)])
 
 
-def _output(
-    choice: Choice, place: int, response: ChatResponse, reply: Reply, seen: Callable[[str], str]
-) -> dict[str, Any]:
+def _output(choice: Choice, place: int, response: ChatResponse, reply: Reply) -> dict[str, Any]:
     message: dict[str, Any] = {}
-    if text := seen(_text(choice)):
+    if text := _text(choice):
         message["content"] = text
     calls = [_call(block) for block in choice.content if isinstance(block, ToolCall)]
     if calls:
         message["toolCalls"] = calls
-    told: dict[str, Any] = {"finishReason": choice.native or _STOPS[choice.stop]}
+    told: dict[str, Any] = {"finishReason": _reason(choice, response)}
     if place:
         told["index"] = str(place)
     output: dict[str, Any] = {"choices": [told | {"message": message}]}
@@ -103,6 +80,13 @@ def _output(
     if response.usage is not None:
         output["usage"] = _usage(response.usage)
     return output
+
+
+def _reason(choice: Choice, response: ChatResponse) -> str:
+    """The provider's own word; where its API has one and it was not said, nobody knows."""
+    if choice.native or (choice.native is None and response.wire != CHAT):
+        return choice.native or _STOPS[choice.stop]
+    return "unknown"
 
 
 def _call(call: ToolCall) -> dict[str, Any]:

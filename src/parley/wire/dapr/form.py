@@ -11,23 +11,23 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from parley import jsontext
 from parley.failure import Failure, ParleyError
+from parley.wire.dapr import scalars
 
 MAX_BODY: Final = 4 * 1024 * 1024
 MALFORMED: Final = "malformed"
-_DURATION: Final = re.compile(r"-?\d{1,12}(\.\d{1,9})?s")
-_INTEGER: Final = re.compile(r"-?\d{1,19}(\.0*)?")
-_ANY: Final = "type.googleapis.com/"
 _DEEPEST: Final = 100
-_INT64: Final = 2**63
 
 
 class Field(Struct, frozen=True):
-    """One member: its JSON name, how it is read, and the group of which only one may be there."""
+    """One member: its JSON name, how it is read, the group of which only one may be there; ``unused``: it means
+    nothing to anybody, so that two requests which differ in it alone are the same."""
 
     name: str
     read: "Callable[[Any, str, int], Any]"
     oneof: str = ""
+    unused: bool = False
 
 
 def prepared(body: bytes, message: str) -> bytes:
@@ -36,11 +36,19 @@ def prepared(body: bytes, message: str) -> bytes:
         raise ParleyError(Failure("body_too_large", "http: request body too large", status=400))
     if not body.strip():
         return b"{}"
+    made = _message(message)(parsed(body), "", 0)
+    if made.get("temperature", 1) <= 0:
+        # As if it were not there.
+        del made["temperature"]
+    return msgspec.json.encode(made)
+
+
+def parsed(body: bytes) -> dict[str, Any]:
+    """The object that a body is. Raises ``invalid_request`` of detail MALFORMED, also for members given twice."""
     try:
-        value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise malformed(f"invalid JSON: {error}") from None
-    return msgspec.json.encode(_message(message)(value, "", 0))
+        return jsontext.whole(body)
+    except ParleyError as error:
+        raise malformed(f"invalid JSON: {error.failure.message}") from None
 
 
 def malformed(message: str, path: str = "") -> ParleyError:
@@ -49,7 +57,7 @@ def malformed(message: str, path: str = "") -> ParleyError:
     return ParleyError(Failure("invalid_request", said, param=path or None, detail=MALFORMED))
 
 
-def _message(name: str) -> Callable[[Any, str, int], Any]:
+def _message(message: str) -> Callable[[Any, str, int], Any]:
     def read(value: Any, path: str, depth: int) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise malformed("expected an object", path)
@@ -58,7 +66,7 @@ def _message(name: str) -> Callable[[Any, str, int], Any]:
         made: dict[str, Any] = {}
         groups: dict[str, str] = {}
         for spelled, item in value.items():
-            field = MESSAGES[name].get(spelled)
+            field = MESSAGES[message].get(spelled)
             if field is None or item is None:
                 continue
             place = f"{path}.{spelled}" if path else spelled
@@ -67,7 +75,7 @@ def _message(name: str) -> Callable[[Any, str, int], Any]:
             if field.oneof and groups.setdefault(field.oneof, field.name) != field.name:
                 raise malformed(f"only one of {groups[field.oneof]} and {field.name} may be given", place)
             made[field.name] = field.read(item, place, depth + 1)
-        return made
+        return {name: item for name, item in made.items() if not MESSAGES[message][name].unused}
 
     return read
 
@@ -103,30 +111,29 @@ def _flag(value: Any, path: str, depth: int) -> bool:
 
 
 def _double(value: Any, path: str, depth: int) -> float:
-    if isinstance(value, str):
-        try:
-            value = float(value)
-        except ValueError:
-            raise malformed("expected a number", path) from None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    found = scalars.number(value)
+    if found is None:
         raise malformed("expected a number", path)
-    return value
+    if math.isfinite(found):
+        return found
+    if found == math.inf:
+        raise malformed("expected a finite number", path)
+    # Not above 0, as a temperature has to be.
+    return 0.0
 
 
 def _int64(value: Any, path: str, depth: int) -> int:
-    if isinstance(value, str) and _INTEGER.fullmatch(value):
-        value = int(value.partition(".")[0])
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or not -_INT64 <= value < _INT64:
+    found = scalars.integer(value, 64)
+    if found is None:
         raise malformed("expected a 64-bit integer", path)
-    return value
+    return found
 
 
 def _duration(value: Any, path: str, depth: int) -> str:
-    if not isinstance(value, str) or not _DURATION.fullmatch(value):
+    found = scalars.duration(value)
+    if found is None:
         raise malformed('expected a duration such as "86400s"', path)
-    return value
+    return found
 
 
 def _struct(value: Any, path: str, depth: int) -> dict[str, Any]:
@@ -147,21 +154,9 @@ def _whole(value: Any) -> Any:
 
 def _any(value: Any, path: str, depth: int) -> Any:
     """A google.protobuf.Any, which names its type."""
-    if not isinstance(value, dict) or not str(value.get("@type", "")).startswith(_ANY):
-        raise malformed('an Any needs an "@type" that is known', path)
-    if value["@type"].removeprefix(_ANY) not in ANYS:
-        raise malformed(f"unable to resolve {value['@type']!r}", path)
+    if not scalars.is_typed(value):
+        raise malformed('expected an Any whose "@type" is known, with a value of that type', path)
     return value
-
-
-# The well-known types that a parameter may be of.
-ANYS: Final = frozenset(
-    f"google.protobuf.{name}"
-    for name in (
-        "StringValue", "BoolValue", "Int32Value", "Int64Value", "UInt32Value", "UInt64Value", "FloatValue",
-        "DoubleValue", "BytesValue", "Struct", "Value", "ListValue", "Duration", "Timestamp", "Empty", "Any",
-    )
-)  # fmt: skip
 
 
 def _fields(*rows: Field) -> dict[str, Field]:
@@ -175,11 +170,11 @@ def _proto(name: str) -> str:
 
 
 _CONTENT: Final = Field("content", _list(_message("content")))
-_SAID: Final = _fields(Field("name", _text), _CONTENT)
+_SAID: Final = _fields(Field("name", _text, unused=True), _CONTENT)
 MESSAGES: Final[Mapping[str, Mapping[str, Field]]] = {
     "alpha1": {
         **_fields(
-            Field("name", _text),
+            Field("name", _text, unused=True),
             Field("inputs", _list(_message("input1"))),
             Field("parameters", _map(_any)),
             Field("metadata", _map(_text)),
@@ -190,7 +185,7 @@ MESSAGES: Final[Mapping[str, Mapping[str, Field]]] = {
     },
     "input1": {**_fields(Field("content", _text), Field("role", _text)), "scrubPII": Field("scrubPII", _flag)},
     "alpha2": _fields(
-        Field("name", _text),
+        Field("name", _text, unused=True),
         Field("contextId", _text),
         Field("inputs", _list(_message("input2"))),
         Field("parameters", _map(_any)),
@@ -213,7 +208,7 @@ MESSAGES: Final[Mapping[str, Mapping[str, Field]]] = {
     ),
     "said": _SAID,
     "assistant": {**_SAID, **_fields(Field("toolCalls", _list(_message("call"))))},
-    "result": {**_SAID, **_fields(Field("toolId", _text))},
+    "result": _fields(Field("name", _text), _CONTENT, Field("toolId", _text)),
     "content": _fields(Field("text", _text)),
     "call": _fields(Field("id", _text), Field("function", _message("called"), "tool")),
     "called": _fields(Field("name", _text), Field("arguments", _text)),

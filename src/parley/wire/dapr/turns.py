@@ -5,16 +5,21 @@ Source: conversation contract section 5.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from msgspec import DecodeError, Raw, Struct, json
 
 from parley.failure import Failure, ParleyError
 from parley.wire.dapr.errors import MISSING_INPUTS, bad_params, told
-from parley.wire.dapr.form import MAX_BODY, malformed
-from parley.wire.dapr.request import ALPHA1
+from parley.wire.dapr.form import MAX_BODY, malformed, parsed
+from parley.wire.dapr.request import ALPHA1, ALPHA2
 
 TURNS: Final = "dapr_turns"
+# Characters of a conversation, all its turns together. What a message may hold is more than any model reads.
+LONGEST: Final = MAX_BODY
+TOO_LONG: Final = Failure(
+    "upstream_rejected", f"the conversation is longer than {LONGEST} characters", detail="too_large"
+)
 # What of a request to a model is not the caller's to set here.
 TAKEN: Final = frozenset(
     {
@@ -22,6 +27,8 @@ TAKEN: Final = frozenset(
         "functions", "function_call", "audio", "modalities", "store",
     }
 )  # fmt: skip
+# Where a text stands: what holds it, and as which member.
+Place: TypeAlias = tuple[dict[str, Any], str]
 _SPEAKERS: Final = {"ofDeveloper": "user", "ofSystem": "system", "ofUser": "user"}
 _MEMBERS: Final = {"system": "ofSystem", "user": "ofUser"}
 _ROLES: Final = {"human": "user", "user": "user", "assistant": "assistant", "ai": "assistant", "system": "system"}
@@ -84,12 +91,7 @@ def read(body: bytes) -> Asked:
     """What a body asks. Raises ``invalid_request`` of detail MALFORMED, ``body_too_large``."""
     if len(body) > MAX_BODY:
         raise ParleyError(Failure("body_too_large", "http: request body too large", status=400))
-    try:
-        value = json.decode(body) if body.strip() else {}
-    except (DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise malformed(f"invalid JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise malformed("expected an object")
+    value = parsed(body) if body.strip() else {}
     for name, kind, words in _KINDS:
         if value.get(name) is not None and not isinstance(value[name], kind):
             raise malformed(f"expected {words}", name)
@@ -192,6 +194,69 @@ def failed(failure: Failure) -> bytes:
     return b"event: error\ndata: %b\n\n" % json.encode({"errorCode": code, "message": message})
 
 
+# What of a request of the other forms concerns its answer alone, and is no model's business
+
+
+class Dress(Struct, frozen=True):
+    """What an answer wears: the context that it tells back, the parameters that each result repeats, and whether what
+    is private in it is replaced."""
+
+    context: str = ""
+    parameters: Raw | None = None
+    scrub: bool = False
+
+
+_WORN: Final[Mapping[str, tuple[str, str]]] = {ALPHA1: ("contextID", "scrubPII"), ALPHA2: ("contextId", "scrubPii")}
+
+
+def dress_of(wire: str, members: Mapping[str, Raw]) -> Dress | None:
+    """What the answer to a request wears; None for nothing."""
+    context, scrub = _WORN[wire]
+    if not {context, scrub, "parameters"}.intersection(members):
+        return None
+    return Dress(
+        json.decode(members[context]) if context in members else "",
+        members.get("parameters") if wire == ALPHA1 else None,
+        scrub in members and json.decode(members[scrub]) is True,
+    )
+
+
+def undressed(wire: str, members: Mapping[str, Raw]) -> bytes:
+    """The request without what concerns its answer alone."""
+    context, scrub = _WORN[wire]
+    worn = (context, scrub, "parameters")
+    return json.encode({name: raw for name, raw in members.items() if name not in worn})
+
+
+def dressed(wire: str, body: bytes, dress: Dress) -> dict[str, Any]:
+    """An answer as it is told, but for what is private in it."""
+    value: dict[str, Any] = json.decode(body)
+    given = None if dress.parameters is None else json.decode(dress.parameters)
+    if given:
+        for output in value.get("outputs", ()):
+            output["parameters"] = given
+    return ({_WORN[wire][0]: dress.context} if dress.context else {}) | value
+
+
+def texts_of(wire: str, value: Mapping[str, Any]) -> list[Place]:
+    """Where an answer holds what a model said."""
+    outputs: list[dict[str, Any]] = value.get("outputs") or []
+    if wire == ALPHA1:
+        return [(output, "result") for output in outputs if "result" in output]
+    messages = [choice.get("message", {}) for output in outputs for choice in output.get("choices", ())]
+    return [(message, "content") for message in messages if "content" in message]
+
+
+def private_of(wire: str, value: Mapping[str, Any]) -> list[Place]:
+    """Where a request holds what no model may see; its inputs no longer say so."""
+    flag = _WORN[wire][1]
+    inputs = [one for one in value.get("inputs", ()) if one.pop(flag, None) is True]
+    if wire == ALPHA1:
+        return [(one, "content") for one in inputs if "content" in one]
+    messages = [spoken for one in inputs for message in one.get("messages", ()) for spoken in message.values()]
+    return [(part, "text") for spoken in messages for part in spoken.get("content", ()) if "text" in part]
+
+
 # What is kept of conversations, and requests of the other forms that continue them
 
 
@@ -206,9 +271,9 @@ def recalled(bodies: Sequence[bytes]) -> list[Turn]:
 
 
 def context_of(wire: str, members: Mapping[str, Raw]) -> str:
-    """The context that a request of another form names, "" for none."""
-    raw = members.get("contextID" if wire == ALPHA1 else "contextId")
-    found = None if raw is None else json.decode(raw)
+    """The context that a request of another form names, "" for none, or where it says nothing in it."""
+    raw, inputs = members.get("contextID" if wire == ALPHA1 else "contextId"), members.get("inputs")
+    found = None if raw is None or inputs is None or not json.decode(inputs) else json.decode(raw)
     return found if isinstance(found, str) else ""
 
 
