@@ -3,6 +3,7 @@
 Requests that are in one already, or are to pass as they are, go on untouched. Source: predict contract sections 2, 10.
 """
 
+from time import time
 from typing import Final
 
 from parley.failure import Failure, ParleyError
@@ -10,6 +11,8 @@ from parley.ports import Call, Flight, Headers, Sink, Upstream
 from parley.wire.caila.sealed import Unsealed, refusal, sealed
 
 _FORMS: Final = (b"/predict-with-config", b"/predict-with-config-v2-stream")
+
+_ID: Final = b"x-request-id: "
 
 
 class PredictUpstream:
@@ -25,7 +28,7 @@ class PredictUpstream:
             return self._pool.send(call, sink)
         streams = path.endswith(_FORMS[1])
         body = sealed(b"".join(call.body), texts=streams)
-        answer = _Answer(sink, streams=streams)
+        answer = _Answer(sink, streams=streams, name=_name(call.head))
         answer.flight = self._pool.send(Call(call.to, call.head, (body,), call.total, call.fresh), answer)
         return answer
 
@@ -33,13 +36,18 @@ class PredictUpstream:
         """Nothing of its own is open."""
 
 
+def _name(head: bytes) -> str:
+    """The id of an answer to the request with these header lines."""
+    return "chatcmpl-" + head.partition(_ID)[2].partition(b"\r\n")[0].decode("latin-1")
+
+
 class _Answer:
     """The Sink of such a call, and its Flight."""
 
-    def __init__(self, sink: Sink, *, streams: bool) -> None:
+    def __init__(self, sink: Sink, *, streams: bool, name: str) -> None:
         self._sink: Sink | None = sink
         self._streams = streams
-        self._answer = Unsealed(streams=streams)
+        self._answer = Unsealed(streams=streams, name=name, created=int(time()))
         self._opened = False
         self._status = 0
         self._headers: Headers = []

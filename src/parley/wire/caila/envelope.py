@@ -53,6 +53,7 @@ _DEMANDS: Final = {
 _LAST: Final = re.compile(r"[/#.]([^/#.]*)\Z")
 _INTEGER: Final = re.compile(r"-?[0-9]{1,19}")
 _NULL: Final = Raw(b"null")
+_SPACE: Final = b" \t\r\n"
 _LARGEST: Final = 2**63
 _NONE: Final[jsontext.Members] = {}
 
@@ -249,6 +250,8 @@ def _string(outer: jsontext.Members, name: str, *, required: bool) -> str:
 
 
 def _members(text: bytes, where: str) -> jsontext.Members:
+    if text.lstrip(_SPACE)[:1] not in (b"{", b""):
+        raise invalid(f"{where} must hold a JSON object", where)
     try:
         return jsontext.members(text)
     except ParleyError as error:

@@ -47,36 +47,51 @@ def _turn(turn: Any, where: str) -> Any:
     made = {name: value for name, value in turn.items() if name != "thinking"}
     thought = turn.get("thinking")
     if isinstance(thought, str):
-        made.setdefault("reasoning_content", thought)
+        _think(made, thought)
     elif "thinking" in turn:
         made["thinking"] = thought
     if isinstance(turn.get("content"), list):
-        _parts(made, turn["content"])
+        _parts(made, turn["content"], where)
     return made
 
 
-def _parts(made: dict[str, Any], parts: list[Any]) -> None:
+def _think(made: dict[str, Any], thought: str) -> None:
+    """One more thought of a turn, behind those that it has: there a turn has one text of them all."""
+    before = made.get("reasoning_content")
+    if not isinstance(before, str) or not before:
+        made["reasoning_content"] = thought
+    elif thought and thought != before:
+        made["reasoning_content"] = f"{before}\n{thought}"
+
+
+def _parts(made: dict[str, Any], parts: list[Any], where: str) -> None:
     """Calls among the parts are members of the turn there; so are the thoughts of a text."""
     calls, rest = [], []
-    for part in parts:
+    for at, part in enumerate(parts):
         if isinstance(part, dict) and part.get("type") == "tool_use":
-            calls.append(_call(part))
+            if made.get("role", "assistant") != "assistant":
+                raise invalid("calls are said by the assistant alone", f"{where}.role")
+            calls.append(_call(part, f"{where}.content[{at}]"))
             continue
         kept = part
         if isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("thinking"), str):
             kept = {name: value for name, value in part.items() if name != "thinking"}
-            made.setdefault("reasoning_content", part["thinking"])
+            _think(made, part["thinking"])
         rest.append(kept)
     if calls:
         made["tool_calls"] = [*(made.get("tool_calls") or ()), *calls]
     made["content"] = rest or None
 
 
-def _call(part: dict[str, Any]) -> dict[str, Any]:
-    given = part.get("input")
-    arguments = given if isinstance(given, str) else _encode(given if given is not None else {}).decode()
-    rest = {name: value for name, value in part.items() if name not in ("type", "id", "name", "input")}
-    function = {"name": part.get("name"), "arguments": arguments}
+def _call(part: dict[str, Any], where: str) -> dict[str, Any]:
+    name, given = part.get("name"), part.get("input")
+    if not isinstance(name, str):
+        raise invalid("name must be a string", f"{where}.name")
+    if not isinstance(given, str | dict):
+        raise invalid("input must be a string that holds JSON", f"{where}.input")
+    arguments = given if isinstance(given, str) else _encode(given).decode()
+    rest = {key: value for key, value in part.items() if key not in ("type", "id", "name", "input")}
+    function = {"name": name, "arguments": arguments}
     return {"id": part.get("id"), "type": "function", "function": function, **rest}
 
 

@@ -10,7 +10,7 @@ from msgspec import DecodeError, Raw, json
 
 from parley import jsontext
 from parley.failure import Failure, ParleyError
-from parley.framing import MAX_EVENT, SseReader
+from parley.framing import MAX_EVENT, SseReader, parse_block
 from parley.wire.caila.kinds import as_ours, event_as_ours
 
 # What the type of the request has; everything else is config.
@@ -18,6 +18,8 @@ _REQUEST: Final = ("messages", "model", "stream", "tools", "tool_choice", "logpr
 _encode: Final = json.Encoder().encode
 _members: Final = json.Decoder(dict[str, Raw]).decode
 _SPACE: Final = b" \t\r\n"
+# What an answer is called, by whether it is a piece of a stream.
+_KINDS: Final = {False: "chat.completion", True: "chat.completion.chunk"}
 
 
 def sealed(body: bytes, *, texts: bool) -> bytes:
@@ -57,10 +59,15 @@ def refusal(body: bytes) -> bytes:
 
 class Unsealed:
     """An answer: ``feed`` and ``close`` give it as OpenAI's wire has it, for ``kind`` is known what content type that
-    is, once any of it is. ``streams``: a stream was asked for."""
+    is, once any of it is. ``streams``: a stream was asked for. ``name`` and ``created`` (seconds since 1970) are the id
+    and the time of an answer that has none of its own, as a gate's has not; without a name it stays as it is."""
 
-    def __init__(self, *, streams: bool) -> None:
+    def __init__(self, *, streams: bool, name: str = "", created: int = 0) -> None:
         self._streams = streams
+        self._mark: jsontext.Members = {}
+        if name:
+            told = {"id": name, "object": _KINDS[streams], "created": created}
+            self._mark = {member: Raw(_encode(value)) for member, value in told.items()}
         self._reader: SseReader | None = None
         self._held = b""
         self._whole = not streams
@@ -69,7 +76,7 @@ class Unsealed:
     def feed(self, data: bytes) -> bytes:
         """What is known of it by now. Raises ``upstream_bad_response``."""
         if self._reader is not None:
-            return b"".join(map(event_as_ours, self._reader.blocks(data)))
+            return b"".join(map(self._event, self._reader.blocks(data)))
         self._held += data
         if self._whole:
             return b""
@@ -87,7 +94,30 @@ class Unsealed:
             return b""
         self.kind = self.kind or b"application/json"
         # Of a stream that is an object cut short, which whoever reads the events will miss.
-        return as_ours(held) if self.kind == b"application/json" else b""
+        return self._marked(as_ours(held), _KINDS[False]) if self.kind == b"application/json" else b""
+
+    def _event(self, block: bytes) -> bytes:
+        """One event with what a client of OpenAI's looks for in each, if it is a chunk that lacks it."""
+        event = event_as_ours(block)
+        if not self._mark or event.find(b'"object"') >= 0:
+            return event
+        frame = parse_block(event[:-2])
+        if frame is None or frame.data.startswith(b"[DONE]"):
+            return event
+        data = self._marked(frame.data, _KINDS[True])
+        return event if data is frame.data else b"data: %b\n\n" % data
+
+    def _marked(self, text: bytes, kind: str) -> bytes:
+        if not self._mark:
+            return text
+        try:
+            members = _members(text)
+        except (DecodeError, UnicodeDecodeError):
+            # Whoever reads it judges it.
+            return text
+        if "choices" not in members or self._mark.keys() <= members.keys():
+            return text
+        return _encode({**self._mark, "object": Raw(_encode(kind)), **members})
 
     def _objects(self) -> bytes:
         """All objects that are whole; the first one says whether it is a stream after all."""
@@ -99,7 +129,7 @@ class Unsealed:
                 self.kind = b"application/json"
                 return b""
             self.kind = b"text/event-stream"
-            made.append(event_as_ours(b"data: " + b" ".join(text.split(b"\n"))))
+            made.append(self._event(b"data: " + b" ".join(text.split(b"\n"))))
         if len(self._held) > MAX_EVENT:
             message = "the provider sent an endless object"
             raise ParleyError(Failure("upstream_bad_response", message, detail="bad_event"))
