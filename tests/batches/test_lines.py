@@ -63,6 +63,13 @@ def test_what_is_no_request(line: bytes, code: str, param: str | None) -> None:
     assert (fault.code, fault.param, fault.line) == (code, param, 3)
 
 
+def test_a_member_that_is_there_twice() -> None:
+    text = b'{"custom_id":"a","custom_id":"b","method":"POST","url":"/v1/embeddings","body":{"model":"m"}}'
+    with pytest.raises(LineError) as caught:
+        line_of(text, 1)
+    assert caught.value.fault.code == "invalid_json_line"
+
+
 def test_a_request_keeps_its_bytes() -> None:
     body = b'{"model" : "m","x":1.00,"x2":1e400}'
     line = line_of(b'{"custom_id":"a","method":"POST","url":"/v1/embeddings","body":%b,"more":1}' % body, 1)

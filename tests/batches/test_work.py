@@ -7,6 +7,7 @@ import pytest
 
 from parley.batches.journal import ForeignError, Journal, failed_path
 from parley.batches.line import Line
+from parley.batches.progress import Progress
 from parley.batches.seen import Seen
 from parley.batches.told import Spent, answer_line, spent
 from parley.batches.work import Policy, Queue
@@ -126,9 +127,28 @@ def test_a_journal_forgets_what_was_cut_off(tmp_path: Path) -> None:
     assert failed_path(path).name == "out.failed.jsonl"
 
 
-def test_a_journal_is_not_mistaken_for_something_else(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        "my thesis",
+        '{"custom_id":"a","method":"POST","url":"/v1/chat/completions","body":{"model":"m"}}',
+        '{"custom_id":"a","x":1}',
+        '{"id":"b","custom_id":"a","response":null,"error":null}',
+        '{"id":"b","custom_id":"a","response":{"body":{}},"error":null}',
+    ],
+)
+def test_a_journal_is_not_mistaken_for_something_else(tmp_path: Path, text: str) -> None:
     path = tmp_path / "out.jsonl"
-    path.write_text("my thesis\n")
+    path.write_text(f"{text}\n")
     with pytest.raises(ForeignError, match="line 1"):
         Journal(path).read(Seen())
-    assert path.read_text() == "my thesis\n"
+    assert path.read_text() == f"{text}\n"
+
+
+def test_what_earlier_runs_have_cost_is_not_known() -> None:
+    fresh, again = Progress(3, (0, 0), 0.0), Progress(3, (2, 0), 0.0)
+    for one in (fresh, again):
+        one.settled(True, Spent(1, 1), 1.0)
+        one.paid(5_000_000_000_000)
+    told = [(one.summary(2.0)["cost_usd"], one.summary(2.0)["run_cost_usd"]) for one in (fresh, again)]
+    assert told == [(5.0, 5.0), (None, 5.0)]

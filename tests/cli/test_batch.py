@@ -117,9 +117,9 @@ def test_killed_and_interrupted_it_goes_on_where_it_was(folder: Path, counting: 
 
     for wanted, number, code in ((150, signal.SIGKILL, -9), (350, signal.SIGINT, 130)):
         child = run()
-        eventually(lambda wanted=wanted: len(counting.asked) > wanted, 20, "it is under way")  # type: ignore[misc]
+        eventually(lambda wanted=wanted: len(counting.asked) > wanted, 30, "it is under way")  # type: ignore[misc]
         child.process.send_signal(number)
-        assert child.process.wait(10) == code
+        assert child.process.wait(30) == code
         child.end()
     child = run()
     assert child.process.wait(30) == 0
@@ -135,3 +135,27 @@ def test_status_of_what_is_not_there(folder: Path, capsys: pytest.CaptureFixture
     assert outcome(["batch", "status", "--store", f"sqlite:///{folder / 'none.db'}"]) == 1
     assert outcome(["batch", "status", "nothing.jsonl"]) == 2
     assert not (folder / "none.db").exists()
+
+
+def test_where_nothing_can_be_written_nothing_is_asked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(folder, *map(request, range(3)))
+    assert outcome(["batch", "run", str(path), "nowhere/out.jsonl", "--no-discover"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "nowhere/out.jsonl cannot be written" in err
+    assert "Traceback" not in err
+
+
+def test_requests_are_not_taken_for_answers(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(folder, *map(request, range(3)))
+    other = folder / "other.jsonl"
+    other.write_bytes(path.read_bytes())
+    assert outcome(["batch", "run", str(path), "other.jsonl", "--no-discover"]) == 2
+    assert "is no answer of a batch" in capsys.readouterr().err
+    assert other.read_bytes() == path.read_bytes()
+
+
+def test_faults_that_are_not_shown_are_counted(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(folder, *[request(number, url="/v1/nothing") for number in range(12)])
+    assert outcome(["batch", "run", str(path), "out.jsonl", "--no-discover"]) == 2
+    assert "... and 2 more" in capsys.readouterr().err

@@ -19,14 +19,18 @@ _PIECE: Final = 1024 * 1024
 
 
 class _Response(Struct):
-    body: Raw = Raw(b"null")
+    status_code: int
+    body: Raw
 
 
 class _Answer(Struct):
+    id: str
     custom_id: str
-    response: _Response | None = None
+    response: _Response | None
+    error: Raw
 
 
+_NONE: Final = Raw(b"null")
 _answer: Final = msgspec.json.Decoder(_Answer).decode
 
 
@@ -67,7 +71,9 @@ class Journal:
         try:
             found = _answer(text)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            raise ForeignError(f"line {number} of {self.path} is no answer of a batch") from None
+            found = None
+        if found is None or (found.response is None and found.error == _NONE):
+            raise ForeignError(f"line {number} of {self.path} is no answer of a batch")
         if seen.add(found.custom_id):
             self.count += 1
             if found.response is not None:
@@ -83,8 +89,8 @@ class Journal:
         self.count += 1
 
     def touch(self) -> None:
-        """Make the file, should nothing have been written."""
-        if self._file is None and not self.path.exists():
+        """Make the file, or see that it can be written. Raises OSError."""
+        if self._file is None:
             self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
     def close(self) -> None:

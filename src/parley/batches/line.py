@@ -6,6 +6,8 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 from msgspec import Raw, Struct
 
+from parley import jsontext
+from parley.failure import ParleyError
 from parley.operations import OPERATIONS
 
 SERVED: Final = ("chat", "completions", "embeddings", "responses", "image_generation", "moderation")
@@ -76,6 +78,10 @@ def line_of(text: bytes, number: int, endpoint: str = "") -> Line:
         found = _envelope(text)
         body = bytes(found.body)
         inner = _body(body)
+        jsontext.members(text)
+    except ParleyError as error:
+        reason = error.failure.message
+        raise _fault("invalid_json_line", f"This line is not parseable as valid JSON: {reason}.", number) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise _explained(text, number) from None
     _check(found, inner, number, endpoint)

@@ -11,11 +11,13 @@ PICO: Final = 1e12
 
 
 class Progress:
-    """Counts of a run. ``before`` were done by earlier runs; ``cost`` in picodollars, None once a price is missing."""
+    """Counts of a run. ``before`` were done by earlier runs, of whose cost nothing is known; ``cost`` in picodollars,
+    None once a price is missing."""
 
     def __init__(self, total: int, before: tuple[int, int], now: float) -> None:
         self.total = total
         self.done, self.failed = before
+        self._before = before[0]
         self.began = now
         self.retries = 0
         self.spent = Spent()
@@ -60,6 +62,9 @@ class Progress:
         cost = "" if self.cost is None else f"  ${self.cost / PICO:.4f}"
         return f"failed {self.failed}  retrying {retrying}  {self.speeds(now)[1]:.0f} tokens/s{cost}"
 
+    def _told(self) -> float | None:
+        return None if self.cost is None else self.cost / PICO
+
     def summary(self, now: float) -> dict[str, Any]:
         """What is printed in the end."""
         return {
@@ -70,6 +75,7 @@ class Progress:
             "retries": self.retries,
             "input_tokens": self.spent.input,
             "output_tokens": self.spent.output,
-            "cost_usd": None if self.cost is None else self.cost / PICO,
+            "cost_usd": None if self._before else self._told(),
+            "run_cost_usd": self._told(),
             "seconds": round(now - self.began, 3),
         }

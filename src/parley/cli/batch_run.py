@@ -78,7 +78,6 @@ def execute(input_file: Path, output_file: Path, source: Source, wishes: Wishes)
     except OSError as error:
         stop(Code.FAILED, f"{output_file} cannot be written: {error.strerror or error}.")
     finally:
-        files.done.touch()
         files.done.close()
         files.failed.close()
     click.echo(json.dumps(progress.summary(time.monotonic()) | {"failed_file": _named(files.failed)}))
@@ -128,6 +127,8 @@ def _checked(path: Path, longest: int) -> Check:
         for fault in check.told()[:FAULTS]:
             click.echo(f"{path}:{fault.line or 1}: {fault.message} ({fault.code})", err=True)
         count = len(check.faults) + check.more
+        if count > FAULTS:
+            click.echo(f"... and {count - FAULTS} more", err=True)
         stop(Code.USAGE, f"{count} line{'s' * (count > 1)} of {path} cannot be asked; nothing was begun.")
     return check
 
@@ -143,10 +144,12 @@ def _opened(path: Path, output: Path, *, retry: bool) -> Files:
             failed.path.unlink(missing_ok=True)
         done.read(seen)
         failed.read(seen)
+        # Nothing is asked whose answer could not be kept.
+        done.touch()
     except ForeignError as error:
         stop(Code.USAGE, f"{error}; nothing was changed.", "Name another OUT.jsonl.")
     except OSError as error:
-        stop(Code.FAILED, f"{output} cannot be used: {error.strerror or error}.")
+        stop(Code.FAILED, f"{output} cannot be written: {error.strerror or error}.")
     return Files(path, done, failed, seen)
 
 

@@ -100,7 +100,7 @@ def usable(found: Found) -> Found:
         stop(Code.USAGE, f"{found.path} has {count} problem{'s' * (count > 1)}; nothing was started.")
     if found.rejected:
         files = dict.fromkeys(problem.file for problem in found.rejected)
-        click.echo(f"Left out because of these problems: {some(list(files))}.", err=True)
+        click.echo(f"Left out, whole or in part, because of these problems: {some(list(files))}.", err=True)
     return found
 
 

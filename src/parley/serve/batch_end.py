@@ -6,6 +6,7 @@ from typing import Final
 from parley.batches.line import line_of, lines
 from parley.batches.told import CANCELLED, EXPIRED, error_line
 from parley.serve.filing import Filing, Spool
+from parley.settings import Batches
 from parley.store import Store, batch_work
 from parley.store.batch_work import Result
 from parley.store.batches import Batch
@@ -26,13 +27,17 @@ class _Ends:
         self.errors.close()
 
 
-async def ended(store: Store, filing: Filing, batch: Batch) -> tuple[Kept | None, Kept | None]:
-    """Write the output and the error file; None for one that would be empty. Done twice, it makes the same files."""
+async def ended(
+    store: Store, filing: Filing, batch: Batch, usual: float = Batches().keep
+) -> tuple[Kept | None, Kept | None]:
+    """Write the output and the error file; None for one that would be empty. Done twice, it makes the same files. They
+    are kept for ``usual`` seconds where the batch says nothing."""
     ends = _Ends(filing)
     try:
         await _collect(store, filing, batch, ends)
-        output = await _kept(store, filing, batch, ends.output, "output")
-        return output, await _kept(store, filing, batch, ends.errors, "error")
+        keep = int(usual) if batch.keep is None else batch.keep
+        output = await _kept(store, filing, (batch, keep), ends.output, "output")
+        return output, await _kept(store, filing, (batch, keep), ends.errors, "error")
     finally:
         ends.close()
 
@@ -67,7 +72,8 @@ def _some(data: bytes, first: int, results: list[Result], ends: _Ends, why: tupl
             ends.add(False, error_line(f"batch_req_{secrets.token_hex(16)}", line.custom_id, *why))
 
 
-async def _kept(store: Store, filing: Filing, batch: Batch, spool: Spool, kind: str) -> Kept | None:
+async def _kept(store: Store, filing: Filing, of: tuple[Batch, int], spool: Spool, kind: str) -> Kept | None:
+    batch, keep = of
     if not spool.size:
         return None
     created = int(store.wall())
@@ -82,5 +88,5 @@ async def _kept(store: Store, filing: Filing, batch: Batch, spool: Spool, kind: 
         bytes=spool.size,
         filename=f"{batch.id}_{kind}.jsonl",
         purpose=PURPOSE,
-        expires=None if batch.keep is None else created + batch.keep,
+        expires=created + keep,
     )

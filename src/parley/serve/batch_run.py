@@ -13,6 +13,7 @@ from parley.batches.line import Line, line_of, lines
 from parley.batches.told import answer_line, spent
 from parley.batches.work import Queue, Verdict, Work
 from parley.failure import Failure, ParleyError
+from parley.gateway.families import BATCH_LINES
 from parley.gateway.keyring import UNKNOWN, Entry
 from parley.keys import Holder, KeyLimits
 from parley.keys.holder import OPERATOR
@@ -139,11 +140,17 @@ class Run:
         except ParleyError as error:
             status, body = house.wire_of(request.target).encode_error(error.failure, request_id)
             return Answered(status, {b"x-request-id": request_id.encode()}, body)
-        answer, _ = await asked(house, request, entry)
+        self._home.asking += 1
+        try:
+            answer, _ = await asked(house, request, entry)
+        finally:
+            self._home.asking -= 1
         return answer
 
     async def _settle(self, work: Work, answer: Answered, verdict: Verdict) -> None:
+        metrics = self._home.house.gateway.metrics
         if verdict.again is not None:
+            metrics.count(BATCH_LINES, "retried")
             return
         line, ok = work.line, answer.status < 300
         request_id = answer.headers.get(b"x-request-id", b"").decode("latin-1")
@@ -153,6 +160,7 @@ class Run:
         if self._writing is None or self._writing.done():
             self._writing = asyncio.ensure_future(self._write())
         await written
+        metrics.count(BATCH_LINES, "completed" if ok else "failed")
         number = self._chunks.pop(line.number)
         self._left[number] -= 1
         if not self._left[number]:

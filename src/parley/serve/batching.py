@@ -17,13 +17,14 @@ from parley.batches.check import Check
 from parley.batches.line import Fault
 from parley.batches.work import Policy
 from parley.failure import ParleyError
+from parley.gateway.families import BATCH_IN_FLIGHT, BATCHES, BATCHES_OPEN
 from parley.serve import sign
 from parley.serve.batch_end import ended
 from parley.serve.batch_run import Run, Standing
 from parley.serve.filing import Filing
 from parley.serve.house import House
 from parley.store import Store, batch_work
-from parley.store.batches import Batch
+from parley.store.batches import UNDER_WAY, Batch
 
 LEASE_SECONDS: Final = 30.0
 BEAT_SECONDS: Final = 5.0
@@ -55,9 +56,13 @@ class Batching:
         self._draining = False
         self._tidied = 0.0
         self._asleep = True
+        # Lines that are asked now.
+        self.asking = 0
+        self._keep = settings.keep
 
     def begin(self) -> None:
         """Look from now on."""
+        self._house.gateway.metrics.gauges[(BATCH_IN_FLIGHT,)] = lambda: float(self.asking)
         self._task = asyncio.ensure_future(self._look())
         self._beats = asyncio.ensure_future(self._beat())
 
@@ -105,6 +110,7 @@ class Batching:
     async def _turn(self) -> None:
         """Begin with everything that is not over and that nobody else has in hand."""
         found = await self._store.ask(batch_work.under_way)
+        self._tell(found)
         if found:
             self._asleep = False
             await self._bury()
@@ -115,12 +121,21 @@ class Batching:
                 task = self._working[batch.id] = asyncio.ensure_future(self._serve(batch))
                 task.add_done_callback(partial(self._served, batch.id))
         now = self._store.wall()
-        if now >= self._tidied + TIDY_SECONDS:
+        if now >= self._tidied + min(TIDY_SECONDS, self._keep):
             self._tidied = now
             await self._filing.tidy()
             # Requests go first.
             while not await self._store.change(batch_work.tidy):  # noqa: ASYNC110
                 await asyncio.sleep(BREATH_SECONDS)
+            while not await self._store.change(lambda link: batch_work.forget(link, now - self._keep)):  # noqa: ASYNC110
+                await asyncio.sleep(BREATH_SECONDS)
+
+    def _tell(self, found: list[Batch]) -> None:
+        """How many there are, by what they are at."""
+        gauges = self._house.gateway.metrics.gauges
+        for status in UNDER_WAY:
+            count = float(sum(batch.status == status for batch in found))
+            gauges[(BATCHES_OPEN, status)] = lambda count=count: count  # type: ignore[misc]
 
     def _stops(self, batch: Batch) -> bool:
         return batch.status != "in_progress" or batch.expires_at <= self._store.wall()
@@ -184,6 +199,7 @@ class Batching:
         found, wall = check.told(), self._store.wall()
         if found:
             await self._store.change(lambda link: batch_work.fail(link, batch.id, self.me, found, wall))
+            self._house.gateway.metrics.count(BATCHES, "failed")
             self._say("batch.failed", batch=batch.id, faults=len(check.faults) + check.more)
             return False
         total, model = check.requests, check.model
@@ -214,9 +230,10 @@ class Batching:
         batch = await self._store.change(lambda link: batch_work.finish(link, id, self.me, now, until))
         if batch is None:
             return
-        made = await ended(self._store, self._filing, batch)
+        made = await ended(self._store, self._filing, batch, self._keep)
         wall = self._store.wall()
         if await self._store.change(lambda link: batch_work.end(link, batch, self.me, made, wall)):
+            self._house.gateway.metrics.count(BATCHES, batch_work.ending(batch))
             self._say("batch.ended", batch=id, completed=batch.completed, failed=batch.failed, total=batch.total)
             self._tidied = 0.0
             self._stirred.set()

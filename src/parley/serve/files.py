@@ -16,6 +16,7 @@ from parley.serve.guard import owner_of
 from parley.serve.house import UPLOAD, House
 from parley.serve.stateful import Handler, endpoint, prefixes
 from parley.store import Store, files
+from parley.store.batches import INPUT
 from parley.store.files import Kept
 from parley.store.items import Cut
 
@@ -29,7 +30,7 @@ _encode: Final = msgspec.json.encode
 
 def routes(house: House, store: Store, filing: Filing) -> list[Route]:
     """For every place where the OpenAI surface is found."""
-    told = Files(store, filing)
+    told = Files(store, filing, int(house.gateway.settings.batches.keep))
     table: dict[str, dict[str, Handler]] = {
         "/files": {"GET": told.listed, "POST": told.create},
         "/files/{file_id}": {"GET": told.one, "DELETE": told.remove},
@@ -43,10 +44,10 @@ def routes(house: House, store: Store, filing: Filing) -> list[Route]:
 
 
 class Files:
-    """Handlers. They raise ParleyError."""
+    """Handlers. They raise ParleyError. ``keep``: how many seconds input of batches is kept where nothing is said."""
 
-    def __init__(self, store: Store, filing: Filing) -> None:
-        self._store, self._filing = store, filing
+    def __init__(self, store: Store, filing: Filing, keep: int) -> None:
+        self._store, self._filing, self._keep = store, filing, keep
 
     async def create(self, request: Request) -> Response:
         """POST: a form with the file. What came in before we were asked is in the scope."""
@@ -82,7 +83,7 @@ class Files:
             bytes=spool.size,
             filename=filename,
             purpose=purpose,
-            expires=expiry(_after(fields), created),
+            expires=expiry(_after(fields), created) or (created + self._keep if purpose == INPUT else None),
         )
         return (await self._filing.keep(kept, spool)).told()
 

@@ -194,9 +194,18 @@ class Filing:
         now = self._store.wall()
         if isinstance(self._shelf, Folder):
             await asyncio.to_thread(self._shelf.sweep, now)
-        for name in await self._store.ask(lambda link: files.expired(link, now, SWEPT)):
-            await self._store.change(lambda link, name=name: files.forget(link, name))  # type: ignore[misc]
-            await self.drop(name)
+        while names := await self._store.ask(lambda link: files.expired(link, now, SWEPT)):
+            for name in names:
+                await self._forget(name)
+            if len(names) < SWEPT:
+                break
+
+    async def _forget(self, name: str) -> None:
+        """A file that nobody sees any more; what it has in the store goes in some steps, so that requests go first."""
+        while not await self._store.change(lambda link: files.part_with(link, name)):  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        await self._store.change(lambda link: files.forget(link, name))
+        await self.drop(name)
 
 
 def shelf_for(store: Store, place: str) -> FileShelf:

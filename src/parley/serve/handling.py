@@ -6,7 +6,7 @@ Sources: messaging contract sections 4 and 8; fault contract P1 to P8.
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from msgspec import Raw, Struct
 
@@ -20,9 +20,16 @@ from parley.streams.port import REQUEST_ID, BrokerError, Received, Subscription,
 from parley.streams.setup import Stream
 from parley.streams.window import Known, Window
 
+if TYPE_CHECKING:
+    from parley.serve.recall import Recall
+
 _NOT_SENT: Final = "the answer is larger than the broker takes"
+_NULL: Final = Raw(b"null")
+_SMALLEST: Final = envelope.told_of(502, envelope.error_of(_NOT_SENT, "upstream_bad_response"))
 _WORN: Final = "this message was delivered too often without an answer, and is not tried again"
-_LATE: Final = "the request was not answered within its time"
+LATE: Final = envelope.told_of(
+    504, envelope.error_of("the request was not answered within its time", "upstream_timeout")
+)
 
 
 class Reply(Struct, frozen=True):
@@ -47,6 +54,8 @@ class Tools:
         self.stream, self.asker, self.largest, self.rand = stream, asker, largest, rand
         self.window = Window(stream.window)
         self.flow = Flow(stream.max_handlers, stream.error_max_backoff)
+        # What is known beyond this process, where that is configured.
+        self.recall: Recall | None = None
         self.stopping = asyncio.Event()
         self.topic: Topic
         self.buried: Topic | None = None
@@ -59,6 +68,13 @@ class Tools:
     def now(self) -> float:
         """Monotonic seconds."""
         return asyncio.get_running_loop().time()
+
+    def release(self, identity: str) -> None:
+        """It is not in work any more: who waits for its end goes on."""
+        self.window.forget(identity)
+        for waiting in self.waits.pop(identity, ()):
+            if not waiting.done():
+                waiting.set_result(None)
 
     async def sleep(self, seconds: float) -> bool:
         """Wait, unless we are told to end: whether the time is over."""
@@ -74,15 +90,37 @@ class Handling:
     def __init__(self, tools: Tools, subscription: Subscription, message: Received) -> None:
         self._tools, self._subscription, self._message = tools, subscription, message
         self._course = Course(tools.stream, message, tools.now(), nacks=subscription.nacks)
-        self._metadata = Raw(b"null")
+        self._metadata = _NULL
         self._order = self._identity = ""
+        self._reply: Reply | None = None
+        self._told = b""
+        self._begun = self._given_back = False
+
+    def found(self, reply: Reply | None, told: bytes, until: float) -> None:
+        """It was begun elsewhere and is marked as in work: that is the answer of its first try, or what is to be sent
+        (b"" for nothing), and the deadline."""
+        self._reply, self._told, self._begun, self._course.until = reply, told, True, until
+
+    def give_back(self) -> None:
+        """It was begun elsewhere and is not waited for: to run is to give it back."""
+        self._given_back = True
+
+    @property
+    def message(self) -> Received:
+        """What it is about."""
+        return self._message
 
     async def run(self) -> None:
         """From the delivery to its end. Raises nothing but what cancels it, and then has given the message back."""
+        if self._given_back:
+            return await self._end(self._course.stopped())
         try:
             if self._message.deliveries > 1:
                 self._tools.count("redelivered")
             request = self._read()
+            if self._begun:
+                await self._going_on(request)
+                return
             async with _line(self._tools.lines, self._order):
                 await self._identified(request)
         except asyncio.CancelledError:
@@ -104,6 +142,16 @@ class Handling:
         self._identity = identity or (message.id if message.lasting else "")
         return found
 
+    async def _going_on(self, request: Asked | RefusedError) -> None:
+        try:
+            if self._told:
+                await self._send_first(self._told)
+            else:
+                await self._fresh(request)
+        finally:
+            if self._identity:
+                self._tools.release(self._identity)
+
     async def _identified(self, request: Asked | RefusedError) -> None:
         """Unless it is known already."""
         tools, identity = self._tools, self._identity
@@ -115,22 +163,31 @@ class Handling:
                 ended = asyncio.get_running_loop().create_future()
                 tools.waits.setdefault(identity, []).append(ended)
                 await ended
-            elif known.kept or self._message.id in known.told:
+            elif known.kept or known.had(self._message.id):
                 return await self._known(known)
             else:
                 tools.window.drop(identity)
         try:
-            await self._fresh(request)
+            told = await self._recalled()
+            if told is not None:
+                tools.count("duplicate")
+                tools.window.answered(identity, told, tools.now())
+                await self._send(told)
+            else:
+                await self._fresh(request)
         finally:
-            tools.window.forget(identity)
-            for waiting in tools.waits.pop(identity, ()):
-                if not waiting.done():
-                    waiting.set_result(None)
+            tools.release(identity)
+
+    async def _recalled(self) -> bytes | None:
+        """The answer that another process has given, or this one in another life. Where the broker says that it comes
+        for the first time, only a name of the caller's own can be known."""
+        recall, first = self._tools.recall, self._message.deliveries == 1 and not self._tools.stream.identity
+        return None if recall is None or first else await recall.find(self._identity)
 
     async def _known(self, known: Known) -> None:
         """It was answered before: not again to the same message, from what is remembered to another."""
         self._tools.count("duplicate")
-        if self._message.id in known.told:
+        if known.had(self._message.id):
             return await self._end(Tell())
         assert known.answer is not None
         await self._send(known.answer)
@@ -147,8 +204,13 @@ class Handling:
             told = await self._asked(request)
         if not isinstance(told, bytes):
             return await self._end(told)
+        await self._send_first(told)
+
+    async def _send_first(self, told: bytes) -> None:
         if self._identity:
-            tools.window.answered(self._identity, told, tools.now())
+            self._tools.window.answered(self._identity, told, self._tools.now())
+            if self._tools.recall is not None:
+                await self._tools.recall.keep(self._identity, told)
         await self._send(told)
 
     def _refused(self, error: RefusedError) -> bytes:
@@ -161,11 +223,10 @@ class Handling:
         tools, course = self._tools, self._course
         while True:
             try:
-                async with asyncio.timeout(max(0.0, course.until - tools.now())):
-                    reply = await tools.asker.ask(self._message, request)
+                reply = await self._replied(request)
             except TimeoutError:
                 tools.flow.answered(504, tools.now(), ours=True)
-                return envelope.told_of(504, envelope.error_of(_LATE, "upstream_timeout"))
+                return LATE
             except RefusedError as error:
                 return self._refused(error)
             answer = reply.answer
@@ -183,6 +244,15 @@ class Handling:
             if not await tools.sleep(step.seconds):
                 return course.stopped()
 
+    async def _replied(self, request: Asked) -> Reply:
+        """What it was answered already, or what it is answered now. Raises TimeoutError and RefusedError."""
+        reply, self._reply = self._reply, None
+        if reply is not None:
+            return reply
+        tools = self._tools
+        async with asyncio.timeout(max(0.0, self._course.until - tools.now())):
+            return await tools.asker.ask(self._message, request)
+
     async def _send(self, told: bytes) -> None:
         """Until the broker has the answer, or somebody else cares."""
         tools, message = self._tools, self._message
@@ -192,9 +262,9 @@ class Handling:
                 await tools.topic.send(envelope.answer_of(self._metadata, told), attributes, self._order)
                 break
             except TooLargeError:
-                if told == (smaller := envelope.told_of(502, envelope.error_of(_NOT_SENT, "upstream_bad_response"))):
+                if not self._shrunk(told):
                     return await self._bury(Bury(_NOT_SENT))
-                told = smaller
+                told = _SMALLEST
                 continue
             except BrokerError as error:
                 step = self._unsent(error)
@@ -206,6 +276,15 @@ class Handling:
         if self._identity:
             tools.window.told(self._identity, message.id)
         await self._end(Tell())
+
+    def _shrunk(self, told: bytes) -> bool:
+        """Whether less can be said than that."""
+        if told == _SMALLEST and self._metadata == _NULL:
+            return False
+        if told == _SMALLEST:
+            # What came with the request was itself nearly all that the broker takes.
+            self._metadata = _NULL
+        return True
 
     def _unsent(self, error: BrokerError) -> Again | Give | Bury:
         tools = self._tools

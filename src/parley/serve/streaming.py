@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Sequence
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from parley.serve.handling import Handling, Tools
 from parley.streams.backoff import jittered
@@ -39,17 +39,24 @@ class Consumer:
 
     def __init__(self, tools: Tools, opened: Opened) -> None:
         self._tools, self._opened = tools, opened
-        self._work: dict[asyncio.Task[None], Received] = {}
+        # Tasks, and what goes without one.
+        self._work: dict[Any, Received] = {}
         self._freed = asyncio.Event()
+        self._pushing: Any = None
         self._topics: list[Topic] = []
         self.problem = ""
         self.backlog: int | None = None
-        self.age = 0.0
+        self._age = 0.0
 
     @property
     def in_work(self) -> int:
         """How many messages are worked on."""
         return len(self._work)
+
+    @property
+    def age(self) -> float:
+        """Seconds that the message that came last had waited."""
+        return self._age if self._pushing is None else float(self._pushing.age)
 
     def stop(self) -> None:
         """Take no more; what is in work goes on, without further tries."""
@@ -71,9 +78,12 @@ class Consumer:
 
     async def cut(self) -> None:
         """End what is in work now: it goes back to the broker."""
-        tasks = tuple(self._work)
-        for task in tasks:
-            task.cancel()
+        for one in tuple(self._work):
+            if isinstance(one, asyncio.Task):
+                one.cancel()
+            elif self._pushing is not None:
+                self._pushing.end(one)
+        tasks = [one for one in self._work if isinstance(one, asyncio.Task)]
         if tasks:
             await asyncio.wait(tasks, timeout=_CLOSE_SECONDS)
 
@@ -95,7 +105,7 @@ class Consumer:
         subscription = await self._opened.subscription(tools.stream.max_handlers)
         sides = [asyncio.ensure_future(self._renew(subscription)), asyncio.ensure_future(self._look(subscription))]
         try:
-            await self._read(subscription)
+            await self._take(subscription)
             await self._left()
         finally:
             for side in sides:
@@ -106,7 +116,20 @@ class Consumer:
     async def _left(self) -> None:
         """What is in work needs its subscription until its end."""
         while self._work:
-            await asyncio.wait(tuple(self._work))
+            self._freed.clear()
+            await self._freed.wait()
+
+    async def _take(self, subscription: Any) -> None:
+        """Take messages in the way that goes."""
+        tools = self._tools
+        topic: Any = tools.topic
+        if not (hasattr(subscription, "push") and hasattr(topic, "post") and hasattr(tools.asker, "begin")):
+            return await self._read(subscription)
+        from parley.serve.pushing import Pushing
+
+        pushing = self._pushing = Pushing(tools, (subscription, topic), self._work, self._task, self._freed.set)
+        self.problem = ""
+        await pushing.run()
 
     async def _read(self, subscription: Subscription) -> None:
         tools = self._tools
@@ -140,15 +163,20 @@ class Consumer:
     def _begin(self, subscription: Subscription, message: Received) -> None:
         tools = self._tools
         if message.at is not None:
-            self.age = max(0.0, time.time() - message.at)
+            self._age = max(0.0, time.time() - message.at)
         tools.flow.received(tools.now())
-        task = asyncio.ensure_future(Handling(tools, subscription, message).run())
-        self._work[task] = message
+        self._task(Handling(tools, subscription, message))
+
+    def _task(self, handling: Handling) -> None:
+        task = asyncio.ensure_future(handling.run())
+        self._work[task] = handling.message
         task.add_done_callback(self._done)
 
     def _done(self, task: "asyncio.Task[None]") -> None:
         message = self._work.pop(task)
         self._freed.set()
+        if self._pushing is not None:
+            self._pushing.freed()
         if not task.cancelled() and (error := task.exception()) is not None:
             # Not acked: it comes again, and to the dead letters in the end.
             self._tools.flow.failed()
@@ -170,7 +198,8 @@ class Consumer:
         every = max(_SHORTEST, subscription.lease / _RENEWALS)
         while True:
             await asyncio.sleep(every)
-            messages = tuple(self._work.values())
+            held = () if self._pushing is None else self._pushing.held
+            messages = (*self._work.values(), *held)
             if messages and await self._tried(subscription.extend(messages), "broker.extend_failed"):
                 for _ in messages:
                     self._tools.count("extended")

@@ -13,30 +13,18 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from parley.api.surface import unserved
-from parley.failure import ParleyError
-from parley.gateway.delivery import Delivery
 from parley.gateway.families import AGE, BACKLOG, IN_FLIGHT, MESSAGES
-from parley.gateway.keyring import Entry
 from parley.io.brokers import Brokers
-from parley.ports import Headers, Request
-from parley.serve.handling import Reply, Tools
+from parley.serve.asker import HouseAsker
+from parley.serve.handling import Tools
 from parley.serve.house import House
-from parley.serve.rpc.asking import Answered
 from parley.serve.streaming import Consumer
-from parley.serve.unattended import Behind, asked, entry_for
-from parley.streams import envelope
 from parley.streams.address import Address, Role, UnfitAddressError, address_of
-from parley.streams.envelope import Asked, RefusedError
 from parley.streams.port import BrokerError, Received, Subscription, Topic
 from parley.streams.setup import Stream
-from parley.wire.inlets import Inlet, below
 
 CUT_SECONDS: Final = 5.0
-_EVENTS_PATH: Final = b":streamGenerateContent"
-_WHOLE_PATH: Final = b":generateContent"
-_OURS: Final = (502, 504)
-_READING: Final = "bad request: reading model from body: "
+MEMORY: Final = "memory"
 
 
 class Streams:
@@ -57,6 +45,8 @@ class Streams:
         for stream in [one for one in self._running if one not in wanted]:
             consumer, task = self._running.pop(stream)
             consumer.stop()
+            for family in (BACKLOG, AGE, IN_FLIGHT):
+                self._house.gateway.metrics.gauges.pop((family, stream.name), None)
             self._leaving.add(task)
             task.add_done_callback(self._leaving.discard)
         self._wrong = []
@@ -100,6 +90,8 @@ class Streams:
             self._wrong.append(f"{stream.name}: {error}")
             return
         tools = Tools(stream, HouseAsker(house, stream), house.limits.body, rand=random.random)
+        if stream.remember != MEMORY:
+            tools.recall = self._recall(stream)
         metrics, scheme = house.gateway.metrics, opened.requests.scheme
         tools.count = lambda outcome: metrics.count(MESSAGES, scheme, outcome)
         tools.say = lambda event, **facts: self._say(event, stream=stream.name, **facts)
@@ -108,6 +100,15 @@ class Streams:
         metrics.gauges[(AGE, stream.name)] = lambda: consumer.age
         metrics.gauges[(IN_FLIGHT, stream.name)] = lambda: float(consumer.in_work)
         self._running[stream] = (consumer, asyncio.ensure_future(consumer.run()))
+
+    def _recall(self, stream: Stream) -> Any:
+        from parley.serve.recall import Recall, shelf_of
+
+        def failed(reason: str) -> None:
+            self._say("message.not_remembered", stream=stream.name, reason=reason)
+
+        shelf = shelf_of(self._house, stream.remember)
+        return None if shelf is None else Recall(shelf, stream.name, stream.window, failed)
 
     def _say(self, event: str, **facts: Any) -> None:
         self._write(msgspec.json.encode({"event": event, **facts}))
@@ -146,72 +147,6 @@ class _Opened:
     async def buried(self) -> Topic | None:
         """See parley.serve.streaming.Opened."""
         return None if self._dead is None else await self._brokers.topic(self._dead)
-
-
-class HouseAsker:
-    """Asks the gateway what messages of one stream ask."""
-
-    def __init__(self, house: House, stream: Stream) -> None:
-        self._house, self._stream = house, stream
-        self._behind = Behind(stream.name)
-
-    async def ask(self, message: Received, request: Asked) -> Reply:
-        """See parley.serve.handling.Asker."""
-        house = self._house
-        target = request.path.encode().replace(_EVENTS_PATH, _WHOLE_PATH)
-        inlet = self._inlet(target, request)
-        headers: Headers = [(b"content-type", b"application/json")]
-        if request.key:
-            headers.append((b"authorization", b"Bearer " + request.key.encode()))
-        given = message.id.encode("utf-8", "replace")
-        asking = Request(headers, self._body(inlet, request), house.gateway.request_id(given), target)
-        entry = self._entry(asking, inlet, request)
-        answer, job = await asked(house, asking, entry)
-        return _reply(answer, job)
-
-    def _inlet(self, target: bytes, request: Asked) -> Inlet:
-        path, _, query = target.partition(b"?")
-        inlet = self._house.inlets.find(path, query)
-        if inlet is not None and not inlet.form:
-            return inlet
-        verdict = unserved("POST", below(request.path.partition("?")[0]) or request.path)
-        if inlet is None and verdict.status in (404, 405):
-            status, code = (400, "invalid_request") if self._stream.older else (404, "invalid_request")
-            raise RefusedError(f"{_READING}unknown path: {request.path[:200]!r}", status, code, request.metadata)
-        message = f"{request.path[:200]!r} cannot be asked by messages"
-        raise RefusedError(message, 501, "not_implemented", request.metadata)
-
-    def _body(self, inlet: Inlet, request: Asked) -> bytes:
-        if inlet.fixed:
-            return request.body
-        try:
-            return envelope.collected(
-                request.body, inlet.stream_member, streams=inlet.streams, refuse=self._stream.stream == "refuse"
-            )
-        except ParleyError:
-            # The gateway says what is wrong with it.
-            return request.body
-
-    def _entry(self, asking: Request, inlet: Inlet, request: Asked) -> Entry | None:
-        """Whose key it is: the message's, the stream's, or the operator's. None: the gateway finds out, and says no."""
-        gateway = self._house.gateway
-        if request.key:
-            found = entry_for(self._house, asking, inlet.dialect)
-            return None if found is None else self._behind.of(found)
-        if not self._stream.key:
-            return self._behind.of(None)
-        named = gateway.keyring.named(self._stream.key)
-        if named is None:
-            raise RefusedError(f"the key {self._stream.key!r} of this stream is not known", 401, "unauthorized")
-        return self._behind.of(named)
-
-
-def _reply(answer: Answered, job: Delivery) -> Reply:
-    """Errors of ours begin as those of messages do."""
-    untried = job.lane is None and answer.status >= 400
-    if untried and answer.status == 404 and job.model:
-        answer = replace(answer, body=envelope.not_found(job.model, answer.body))
-    return Reply(answer, untried or answer.status in _OURS)
 
 
 async def opened_topic(url: str, role: Role, connections: Any) -> Topic:

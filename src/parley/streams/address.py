@@ -19,6 +19,7 @@ CONNECTION: Final = "connection"
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
 _PROJECT: Final = re.compile(r"(?:projects/)?([^/]+)/(?:(subscriptions|topics)/)?([^/]+)")
+_UNPLAIN: Final = re.compile(r"[.*>\s/\\]")
 _KIND_OF: Final = {"requests": "subscriptions"}
 
 
@@ -27,7 +28,9 @@ class BrokerKind(Struct, frozen=True, kw_only=True):
 
     ``variables`` name its server in the environment, the first that is set; ``usual`` is where it is looked for without
     any ("" where one of them is needed, but for what is ``optional``). ``requests`` and ``sent`` are the
-    options of URLs to read from (None: there are none) and to send to, ``times`` those of them that are durations.
+    options of URLs to read from (None: there are none) and to send to, ``times`` those of them that are durations,
+    ``counts`` those that are whole numbers from 1 on, ``plain`` names without dots and wildcards, ``choices`` one of
+    these words. ``servers`` are the schemes that its server's address may have (none: it has no scheme).
     """
 
     scheme: str = ""
@@ -41,6 +44,10 @@ class BrokerKind(Struct, frozen=True, kw_only=True):
     requests: tuple[str, ...] | None = None
     sent: tuple[str, ...] = ()
     times: tuple[str, ...] = ()
+    counts: tuple[str, ...] = ()
+    plain: tuple[str, ...] = ()
+    choices: Mapping[str, tuple[str, ...]] = {}
+    servers: tuple[str, ...] = ()
     example: str = ""
 
     def options(self, role: Role) -> tuple[str, ...] | None:
@@ -121,6 +128,8 @@ def address_of(url: str, role: Role, connections: Mapping[str, str], env: Mappin
     named = options.pop(CONNECTION, ("",))[-1]
     server = _server(kind, named, connections, env)
     name = _name(url, kind, role, options)
+    if scheme == "nats":
+        _fit_subject(name, role)
     return Address(scheme=scheme, name=name, options=options, server=server, role=role)
 
 
@@ -141,13 +150,47 @@ def _given(url: str, kind: BrokerKind, role: Role) -> dict[str, tuple[str, ...]]
     for name in options:
         if name not in known:
             raise UnfitAddressError(f'{kind.title} has no option "{name}" here', f"known: {', '.join(known)}")
-    for name in kind.times:
-        if name in options:
-            try:
-                seconds(options[name][-1])
-            except ValueError as error:
-                raise UnfitAddressError(f"{name}: {error}", "write a duration such as 30s") from None
+    for name, given in options.items():
+        _fit(name, given[-1], kind)
     return options
+
+
+def _fit(name: str, given: str, kind: BrokerKind) -> None:
+    """Whether an option has a value that it can have."""
+    if name in kind.times:
+        try:
+            seconds(given)
+        except ValueError as error:
+            raise UnfitAddressError(f"{name}: {error}", "write a duration such as 30s") from None
+    if name in kind.counts and not (given.isascii() and given.isdigit() and int(given)):
+        raise UnfitAddressError(f"{name}: {given!r} is no whole number from 1 on")
+    if name in kind.choices and given not in kind.choices[name]:
+        raise UnfitAddressError(f"{name}: there is no {given!r}", f"known: {', '.join(kind.choices[name])}")
+    if name in kind.plain and (not given or _UNPLAIN.search(given)):
+        raise UnfitAddressError(f"{name}: {given!r} is no name", "without dots, spaces, slashes and wildcards")
+
+
+def _fit_subject(name: str, role: Role) -> None:
+    words = name.split(".")
+    if not all(words) or any(char.isspace() for char in name):
+        raise UnfitAddressError(f"{name!r} is no subject", "words with dots between them, and no spaces")
+    if role != "requests" and ("*" in words or ">" in words):
+        raise UnfitAddressError(f"nothing can be sent to {name!r}", "name one subject, without wildcards")
+
+
+def _reachable(server: str, named: str, kind: BrokerKind) -> None:
+    """Whether the address of a server is one of this kind. It may hold a password: only its scheme is told."""
+    for address in server.split(","):
+        scheme, sign, rest = address.strip().partition("://")
+        if not sign and kind.scheme == "nats":
+            # Its client knows HOST:PORT.
+            continue
+        if kind.servers and (scheme not in kind.servers or not rest):
+            wanted = " or ".join(f"{one}://" for one in kind.servers)
+            found = f"{scheme}://" if sign else "no scheme"
+            where = f'connection "{named}"' if named else "the server's address"
+            message = f"{where} is no address of {kind.title}: it has {found}"
+            raise UnfitAddressError(message, f"it begins with {wanted}")
 
 
 def _server(kind: BrokerKind, named: str, connections: Mapping[str, str], env: Mapping[str, str]) -> str:
@@ -155,6 +198,7 @@ def _server(kind: BrokerKind, named: str, connections: Mapping[str, str], env: M
         if named not in connections:
             known = ", ".join(connections) or "none"
             raise UnfitAddressError(f'there is no connection "{named}"', f"add it under connections: (there: {known})")
+        _reachable(connections[named], named, kind)
         return connections[named]
     found = next((env[name] for name in kind.variables if env.get(name, "").strip()), "") or kind.usual
     if not found and kind.variables and not kind.optional:
@@ -163,6 +207,8 @@ def _server(kind: BrokerKind, named: str, connections: Mapping[str, str], env: M
             f"{kind.title} needs to know its server: {said} is not set",
             f"set {kind.variables[0]}, or name it under connections: and add ?{CONNECTION}=NAME",
         )
+    if found:
+        _reachable(found, "", kind)
     return found
 
 

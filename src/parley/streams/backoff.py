@@ -11,8 +11,6 @@ FIRST: Final = 0.5
 MOST: Final = 30.0
 _RETRIED: Final = frozenset({408, 409, 429})
 _UNKNOWN: Final = 501
-# What says that another try is in vain, whatever the status.
-_IN_VAIN: Final = b"false"
 
 
 def jittered(attempt: int, rand: Callable[[], float], first: float = FIRST, most: float = MOST) -> float:
@@ -25,10 +23,9 @@ def growing(attempt: int, rand: Callable[[], float], first: float = 1.0, most: f
     return (0.5 + rand() / 2) * min(most, first * 2.0 ** min(attempt - 1, 32))
 
 
-def retryable(status: int, headers: Mapping[bytes, bytes]) -> bool:
-    """Whether the same request may be answered otherwise later."""
-    if headers.get(b"x-should-retry") == _IN_VAIN:
-        return False
+def retryable(status: int) -> bool:
+    """Whether the same request may be answered otherwise later. The gateway's own tries, within seconds, are over by
+    then: what it says of them (x-should-retry) is for callers who wait."""
     return status in _RETRIED or (status >= 500 and status != _UNKNOWN)
 
 
@@ -68,7 +65,7 @@ class Tries:
     def next(self, status: int, headers: Mapping[bytes, bytes], now: float, rand: Callable[[], float]) -> float | None:
         """A try has been answered: seconds until the next one, None where that answer is the last."""
         self.made += 1
-        if self.made >= self._attempts or not retryable(status, headers):
+        if self.made >= self._attempts or not retryable(status):
             return None
         asked = pause_of(headers)
         pause = jittered(self.made, rand)

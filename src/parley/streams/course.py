@@ -73,7 +73,7 @@ class Course:
         if pause is not None:
             return Again(pause)
         came = max(1, self._message.deliveries)
-        if self._nacks and came <= self._stream.redeliveries and retryable(status, headers):
+        if self._nacks and came <= self._stream.redeliveries and retryable(status):
             return Give(growing(came, rand))
         return Tell()
 

@@ -15,22 +15,27 @@ from parley.failure import ParleyError
 USUAL_PATH: Final = "/v1/completions"
 # The metadata member that carries a caller's key. It is never echoed.
 KEY: Final = "parley_key"
+WHOLE: Final = "stream: an answer to a message comes whole: stream must be false"
 _NOTHING: Final = Raw(b"null")
 _PARSING: Final = "parsing request: unmarshalling message as json: "
-_READING: Final = "bad request: reading model from body: "
+READING: Final = "bad request: reading model from body: "
 _TEXTS: Final = ("text/", "application/xml", "application/xhtml")
 _STREAM_OPTIONS: Final = "stream_options"
 _TRUE: Final = Raw(b"true")
+_ESCAPE: Final = b"\\"
+_ESCAPED: Final = b"\\u"
+_any: Final = msgspec.json.Decoder(Raw).decode
 
 
 class Asked(Struct, frozen=True):
-    """A request as it came. ``metadata`` is what is echoed, as it was written; ``key`` the caller's, ``identity`` and
-    ``order`` what the members of those names held ("" for nothing)."""
+    """A request as it came. ``metadata`` is what is echoed, as it was written; ``key`` the caller's (None where
+    there is no such member, "" where it holds no key), ``identity`` and ``order`` what the members of those names held
+    ("" for nothing)."""
 
     path: str
     body: bytes
     metadata: Raw = _NOTHING
-    key: str = ""
+    key: str | None = None
     identity: str = ""
     order: str = ""
 
@@ -59,33 +64,41 @@ def read(message: bytes, largest: int, identity: str = "", order: str = "") -> A
         raise _large(len(message), largest, metadata)
     body = found.get("body")
     if body is None or bytes(memoryview(body)[:1]) != b"{":
-        raise RefusedError(f"{_READING}body must be an object", metadata=metadata)
+        raise RefusedError(f"{READING}body must be an object", metadata=metadata)
     return Asked(_path(found.get("path"), metadata), bytes(body), metadata, key, *named)
 
 
 def collected(body: bytes, member: str, *, streams: bool, refuse: bool) -> bytes:
     """The body of a request whose answer comes whole: where ``member`` asks for a stream, or the dialect ``streams``
     where nothing is said, it says no. Raises RefusedError where that is to be refused, ParleyError for no JSON."""
+    if not streams and member.encode() not in body and (_ESCAPE not in body or _ESCAPED not in body):
+        return body
     found = jsontext.members(body)
     said = found.get(member)
     asks = said == _TRUE or (streams and (said is None or said == _NOTHING))
     if not asks:
         return body
     if refuse and said == _TRUE:
-        raise RefusedError("stream: an answer to a message comes whole: stream must be false")
+        raise RefusedError(WHOLE)
     found.pop(_STREAM_OPTIONS, None)
     return jsontext.encode({**found, member: False})
+
+
+def is_json(body: bytes) -> bool:
+    """Whether it is JSON text."""
+    try:
+        _any(body)
+        return True
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return False
 
 
 def body_of(status: int, kind: str, body: bytes) -> tuple[int, bytes]:
     """Status and JSON of an answer of that content type."""
     if not body:
         return status, b"null"
-    try:
-        msgspec.json.decode(body, type=Raw)
+    if is_json(body):
         return status, body
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        pass
     plain = kind.partition(";")[0].strip().lower()
     if plain.startswith(_TEXTS) or plain in ("", "application/json"):
         message = "the answer is not JSON: " + body[:200].decode("utf-8", "replace")
@@ -109,12 +122,17 @@ def answer_of(metadata: Raw, told: bytes) -> bytes:
     return b'{"metadata":%b,%b' % (bytes(metadata), told)
 
 
-def not_found(model: str, body: bytes) -> bytes:
-    """An error of ours about a model that nobody serves, beginning as such errors of messages do."""
+def not_found(model: str) -> str:
+    """How errors of ours about a model that nobody serves begin."""
+    return f'model not found: "{model}": '
+
+
+def beginning(words: str, body: bytes) -> bytes:
+    """An error of ours, beginning as such errors of messages do."""
     try:
         found = msgspec.json.decode(body)
         error = found["error"]
-        error["message"] = f'model not found: "{model}": {error["message"]}'
+        error["message"] = f"{words}{error['message']}"
     except (msgspec.DecodeError, KeyError, TypeError):
         return body
     return jsontext.encode(found)
@@ -134,18 +152,21 @@ def _path(given: Raw | None, metadata: Raw) -> str:
     return path if path.startswith("/") else f"/{path}" if path else USUAL_PATH
 
 
-def _metadata(given: Raw | None, names: tuple[str, str]) -> tuple[Raw, str, tuple[str, str]]:
+def _metadata(given: Raw | None, names: tuple[str, str]) -> tuple[Raw, str | None, tuple[str, str]]:
     """What is echoed, the key, and what the named members hold."""
     if given is None or given == _NOTHING:
-        return _NOTHING, "", ("", "")
+        return _NOTHING, None, ("", "")
+    text = bytes(given)
+    if not text.startswith(b"{"):
+        raise RefusedError(f"{_PARSING}metadata must be an object")
     try:
-        members = jsontext.members(bytes(given))
+        members = jsontext.members(text)
     except ParleyError as error:
         raise RefusedError(f"{_PARSING}metadata: {error.failure.message}") from None
     named = (_word(members.get(names[0])), _word(members.get(names[1])))
     key = members.pop(KEY, None)
     if key is None:
-        return given, "", named
+        return given, None, named
     return Raw(jsontext.encode(members)), jsontext.text(key) or "", named
 
 

@@ -4,8 +4,8 @@ All methods are coroutines of the loop's own thread. Whatever goes wrong with a 
 hold no password; nothing else may be raised.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -42,6 +42,11 @@ class Received(Struct, frozen=True, eq=False, kw_only=True):
     handle: Any = None
 
 
+# Takes a message that came. Hears that an answer was confirmed (None), or why it was not.
+Added: TypeAlias = Callable[[Received], None]
+Sent: TypeAlias = Callable[["BrokerError | None"], None]
+
+
 class Subscription(Protocol):
     """Where requests come from. ``lease`` seconds after a delivery the message is delivered again unless it was acked
     or extended (NEVER: not by itself). ``nacks``: a message can be given back."""
@@ -69,6 +74,22 @@ class Subscription(Protocol):
         """Let go of it; what is not acked is delivered again some time. Raises nothing."""
 
 
+class Pushed(Subscription, Protocol):
+    """It can also hand its messages over by itself, without a coroutine for each. ``receive`` is not used then."""
+
+    def push(self, take: Added, lost: Callable[[BrokerError], None]) -> None:
+        """From now on messages go to ``take``; ``lost``: it has to be closed and opened again."""
+
+    def want(self, count: int) -> None:
+        """So many more may come in all. What is on its way already comes all the same."""
+
+    def done(self, message: Received) -> None:
+        """Acks it. Raises BrokerError."""
+
+    async def rest(self) -> None:
+        """Nothing more is wanted, and what was asked for and has not come goes to others. Raises BrokerError."""
+
+
 class Topic(Protocol):
     """Where answers go. After a failure it recovers by itself: the next send may succeed."""
 
@@ -78,3 +99,10 @@ class Topic(Protocol):
 
     async def close(self) -> None:
         """Let go of it. Raises nothing."""
+
+
+class Posted(Topic, Protocol):
+    """One that can also confirm without a coroutine."""
+
+    def post(self, body: bytes, attributes: Mapping[str, str], sent: Sent) -> None:
+        """As ``send``; ``sent`` hears how it ended, later. Raises what ``send`` raises for what is known at once."""

@@ -14,7 +14,8 @@ class Stream(Struct, frozen=True, kw_only=True):
     the one that a message carries, or for the operator. ``attempts`` are made of each message in hand, ``redeliveries``
     more by giving it back to the broker; ``deliveries`` is how often it may be delivered at all. ``identity`` and
     ``order`` are names of metadata members: one tells messages apart, the other keeps those with the same value in
-    order. ``window`` is how long answers are remembered. ``older``: paths that are not known are 400, as they were.
+    order. ``window`` is how long answers are remembered, ``remember`` where: memory, store, or the URL of a Redis.
+    ``older``: paths that are not known are 400, as they were.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Stream(Struct, frozen=True, kw_only=True):
     redeliveries: int = 0
     deliveries: int = 5
     window: float = 600.0
+    remember: str = "memory"
     identity: str = ""
     order: str = ""
     stream: Streamed = "collect"

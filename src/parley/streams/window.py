@@ -6,22 +6,26 @@ Sources: messaging contract section 8.5; fault contract P7.
 from collections import OrderedDict
 from typing import Final
 
+from msgspec import Struct
+
 MOST: Final = 10_000
 SIZE: Final = 64 * 1024 * 1024
 
 
-class Known:
-    """What is known of a message. ``answer`` is None while it is in work; ``told`` are the ids of the deliveries'
-    messages that have had it."""
+class Known(Struct, gc=False):
+    """What is known of a message. ``answer`` is None while it is in work, b"" where it was too large to be ``kept``;
+    ``told`` and ``others`` are the ids of the deliveries' messages that have had it. It is nothing for the garbage
+    collector."""
 
-    __slots__ = ("answer", "kept", "told", "until")
+    answer: bytes | None = None
+    kept: bool = True
+    told: str = ""
+    others: frozenset[str] = frozenset()
+    until: float = 0.0
 
-    def __init__(self) -> None:
-        self.answer: bytes | None = None
-        # Too large to be remembered: that it was answered still is.
-        self.kept = True
-        self.told: set[str] = set()
-        self.until = 0.0
+    def had(self, message: str) -> bool:
+        """Whether that delivery's message has had it."""
+        return message == self.told or message in self.others
 
 
 class Window:
@@ -39,8 +43,12 @@ class Window:
 
     def find(self, identity: str, now: float) -> Known | None:
         """What is known of it, None where nothing is: then it is in work from now on."""
-        self._expire(now)
-        found = self._work.get(identity) or self._known.get(identity)
+        found = self._work.get(identity)
+        if found is None:
+            found = self._known.get(identity)
+            if found is not None and found.until <= now:
+                self.drop(identity)
+                found = None
         if found is None:
             self._work[identity] = Known()
         return found
@@ -61,7 +69,10 @@ class Window:
         """The answer has reached the broker, for that message."""
         known = self._known.get(identity)
         if known is not None:
-            known.told.add(message)
+            if not known.told:
+                known.told = message
+            else:
+                known.others = known.others | {message}
 
     def forget(self, identity: str) -> None:
         """It was given back without an answer."""

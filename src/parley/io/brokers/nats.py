@@ -1,8 +1,7 @@
 """NATS: JetStream, at least once, and plain subjects, at most once. Source: messaging contract section 8.9."""
 
 import asyncio
-import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import nats
@@ -12,6 +11,8 @@ from nats.errors import TimeoutError as NoAnswerError
 from nats.js.api import AckPolicy, ConsumerConfig, StreamConfig
 from nats.js.errors import NotFoundError
 
+from parley.io.brokers.nats_lines import Lines, head_of
+from parley.io.brokers.nats_stream import Connect, Connection, JetStreamSubscription, JetStreamTopic, closed
 from parley.streams.address import Address
 from parley.streams.port import NEVER, BrokerError, Received, TooLargeError
 
@@ -23,11 +24,15 @@ _ID: Final = "Nats-Msg-Id"
 _PENDING: Final = 512 * 1024
 
 
-async def connected(address: Address) -> Any:
-    """A connection that comes back by itself; without one at first BrokerError."""
+async def connected(address: Address, lost: list[Callable[[], None]]) -> Any:
+    """A connection that comes back by itself; without one at first BrokerError. ``lost`` are called when it goes."""
 
     async def quiet(error: Exception) -> None:
         """Whoever asks hears of it."""
+
+    async def gone() -> None:
+        for call in lost:
+            call()
 
     try:
         # It would try for ever: whoever opens it does that, and says so.
@@ -35,7 +40,7 @@ async def connected(address: Address) -> Any:
             return await nats.connect(
                 address.server.split(","), connect_timeout=2, max_reconnect_attempts=-1, reconnect_time_wait=0.2,
                 allow_reconnect=True, error_cb=quiet, ping_interval=10, max_outstanding_pings=2, name="parley",
-                pending_size=0,
+                pending_size=0, disconnected_cb=gone,
             )  # fmt: skip
     except (Error, OSError, TimeoutError, ValueError) as error:
         raise _told(error) from None
@@ -43,116 +48,57 @@ async def connected(address: Address) -> Any:
 
 async def subscription(address: Address, prefetch: int) -> Any:
     """See parley.io.brokers. ``prefetch``: what is asked for at a time, no more."""
-    client = await connected(address)
+    lost: list[Callable[[], None]] = []
+    client = await connected(address, lost)
     try:
         if address.option("jetstream"):
-            return await JetStreamSubscription.opened(client, address)
+            return await _opened(client, lost, address)
         queue = await client.subscribe(address.name, queue=address.option("queue"), pending_msgs_limit=_PENDING)
     except (Error, OSError, TimeoutError) as error:
-        await _closed(client)
+        await closed(client)
         raise _told(error) from None
     return SubjectSubscription(client, queue)
 
 
 async def topic(address: Address) -> Any:
     """See parley.io.brokers."""
-    client = await connected(address)
+
+    async def connect() -> Any:
+        return await connected(address, [])
+
+    client = await connect()
     if not address.option("jetstream"):
-        return SubjectTopic(client, address.name)
+        return SubjectTopic(client, connect, address.name)
     try:
         if address.flag("create"):
             await _made(client.jetstream(), address)
+        opened = JetStreamTopic(client, connect, address.name, address.option("jetstream"))
+        await opened.open()
     except (Error, OSError, TimeoutError) as error:
-        await _closed(client)
+        await closed(client)
         raise _told(error) from None
-    return JetStreamTopic(client, address)
+    return opened
 
 
-class JetStreamSubscription:
-    """A pull consumer with explicit acks."""
-
-    nacks = True
-
-    def __init__(self, client: Any, pull: Any, address: Address, lease: float) -> None:
-        self._client, self._pull, self.lease = client, pull, lease
-        self._stream, self._durable = address.option("jetstream"), address.option("durable", "parley")
-
-    @classmethod
-    async def opened(cls, client: Any, address: Address) -> "JetStreamSubscription":
-        """Its consumer is made where ``create`` asks for it, and else has to be there."""
-        context = client.jetstream()
-        stream, durable = address.option("jetstream"), address.option("durable", "parley")
-        wait = address.seconds("ack_wait", _LEASE)
-        try:
-            found = await context.consumer_info(stream, durable)
-        except NotFoundError:
-            if not address.flag("create"):
-                raise
-            await _made(context, address)
-            config = ConsumerConfig(
-                durable_name=durable, ack_policy=AckPolicy.EXPLICIT, ack_wait=wait, filter_subject=address.name
-            )
-            found = await context.add_consumer(stream, config)
-        pull = await context.pull_subscribe_bind(durable, stream)
-        return cls(client, pull, address, found.config.ack_wait or wait)
-
-    async def receive(self, count: int) -> Sequence[Received]:
-        """See port."""
-        try:
-            found = await self._pull.fetch(count, timeout=_WAIT)
-        except (NoAnswerError, TimeoutError):
-            if self._client.is_connected:
-                return ()
-            raise BrokerError("the connection is lost") from None
-        except (Error, OSError) as error:
-            raise _told(error) from None
-        return [self._received(message) for message in found]
-
-    def _received(self, message: Msg) -> Received:
-        told, headers = message.metadata, message.headers or {}
-        return Received(
-            id=headers.get(_ID) or f"{told.stream}:{told.sequence.stream}",
-            body=message.data,
-            deliveries=told.num_delivered,
-            at=told.timestamp.timestamp(),
-            attributes=headers,
-            handle=message,
+async def _opened(client: Any, lost: list[Callable[[], None]], address: Address) -> JetStreamSubscription:
+    """Its consumer is made where ``create`` asks for it, and else has to be there."""
+    context = client.jetstream()
+    stream, durable = address.option("jetstream"), address.option("durable", "parley")
+    wait = address.seconds("ack_wait", _LEASE)
+    try:
+        found = await context.consumer_info(stream, durable)
+    except NotFoundError:
+        if not address.flag("create"):
+            raise
+        await _made(context, address)
+        config = ConsumerConfig(
+            durable_name=durable, ack_policy=AckPolicy.EXPLICIT, ack_wait=wait, filter_subject=address.name
         )
-
-    async def ack(self, message: Received) -> None:
-        """See port."""
-        await self._say(message.handle.ack())
-
-    async def nack(self, message: Received, delay: float) -> None:
-        """See port."""
-        await self._say(message.handle.nak(delay=delay or None))
-
-    async def extend(self, messages: Sequence[Received]) -> None:
-        """See port."""
-        for message in messages:
-            await self._say(message.handle.in_progress())
-
-    async def _say(self, doing: Any) -> None:
-        if not self._client.is_connected:
-            doing.close()
-            raise BrokerError("the connection is lost")
-        try:
-            await doing
-        except (Error, OSError) as error:
-            raise _told(error) from None
-
-    async def backlog(self) -> int | None:
-        """See port."""
-        try:
-            found = await self._client.jetstream().consumer_info(self._stream, self._durable)
-        except (Error, OSError, TimeoutError) as error:
-            raise _told(error) from None
-        waiting: int | None = found.num_pending
-        return waiting
-
-    async def close(self) -> None:
-        """See port."""
-        await _closed(self._client)
+        found = await context.add_consumer(stream, config)
+    opened = JetStreamSubscription(client, Lines(client), (stream, durable), found.config.ack_wait or wait)
+    await opened.open()
+    lost.append(opened.lose)
+    return opened
 
 
 class SubjectSubscription:
@@ -201,46 +147,28 @@ class SubjectSubscription:
 
     async def close(self) -> None:
         """See port."""
-        await _closed(self._client)
-
-
-class JetStreamTopic:
-    """Confirmed by the stream that the subject belongs to."""
-
-    def __init__(self, client: Any, address: Address) -> None:
-        self._client, self._subject, self._stream = client, address.name, address.option("jetstream")
-        self._context = client.jetstream(timeout=_ANSWER)
-
-    async def send(self, body: bytes, attributes: Mapping[str, str], order: str = "") -> None:
-        """See port."""
-        _fits(self._client, body)
-        try:
-            await self._context.publish(self._subject, body, stream=self._stream, headers=dict(attributes))
-        except MaxPayloadError as error:
-            raise TooLargeError(str(error)) from None
-        except (Error, OSError, TimeoutError) as error:
-            raise _told(error) from None
-
-    async def close(self) -> None:
-        """See port."""
-        await _closed(self._client)
+        await closed(self._client)
 
 
 class SubjectTopic:
     """Confirmed by the server, which may have nobody to give it to."""
 
-    def __init__(self, client: Any, subject: str) -> None:
-        self._client, self._subject = client, subject
-        self._flushing: asyncio.Future[None] | None = None
+    def __init__(self, client: Any, connect: Connect, subject: str) -> None:
+        self._connection, self._subject = Connection(client, connect, self._ready), subject
+
+    async def _ready(self, client: Any) -> None:
+        """There is nothing to be made."""
 
     async def send(self, body: bytes, attributes: Mapping[str, str], order: str = "") -> None:
         """See port."""
-        _fits(self._client, body)
-        if not self._client.is_connected:
-            raise BrokerError("the connection is lost")
+        self._connection.check()
+        client = self._connection.client
+        size, most = len(body) + len(head_of(dict(attributes))), client.max_payload
+        if most and size > most:
+            raise TooLargeError(f"{size} bytes, and {most} are taken")
         try:
-            await self._client.publish(self._subject, body, headers=dict(attributes))
-            await self._client.flush(_ANSWER)
+            await client.publish(self._subject, body, headers=dict(attributes))
+            await client.flush(_ANSWER)
         except MaxPayloadError as error:
             raise TooLargeError(str(error)) from None
         except (Error, OSError, TimeoutError) as error:
@@ -248,12 +176,7 @@ class SubjectTopic:
 
     async def close(self) -> None:
         """See port."""
-        await _closed(self._client)
-
-
-def _fits(client: Any, body: bytes) -> None:
-    if client.max_payload and len(body) > client.max_payload:
-        raise TooLargeError(f"{len(body)} bytes, and {client.max_payload} are taken")
+        await self._connection.close()
 
 
 async def _made(context: Any, address: Address) -> None:
@@ -267,15 +190,6 @@ async def _made(context: Any, address: Address) -> None:
     if address.name not in (config.subjects or []):
         config.subjects = [*(config.subjects or []), address.name]
         await context.update_stream(config)
-
-
-async def _closed(client: Any) -> None:
-    """What was written goes out before."""
-    with contextlib.suppress(Exception):
-        if client.is_connected:
-            await client.flush(1)
-    with contextlib.suppress(Exception):
-        await client.close()
 
 
 def _told(error: BaseException) -> BrokerError:

@@ -51,7 +51,11 @@ async def subscription(address: Address, prefetch: int) -> Any:
 async def topic(address: Address) -> Any:
     """See parley.io.brokers."""
     made = RabbitTopic(address)
-    await made.exchange()
+    try:
+        await made.exchange()
+    except BrokerError:
+        await made.close()
+        raise
     return made
 
 

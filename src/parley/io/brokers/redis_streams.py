@@ -25,7 +25,7 @@ _EXISTS: Final = "BUSYGROUP"
 def _client(address: Address) -> Any:
     try:
         return Redis.from_url(
-            address.server, socket_timeout=_TIMEOUT, socket_connect_timeout=2.0, health_check_interval=0
+            address.server, socket_timeout=_TIMEOUT, socket_connect_timeout=_TIMEOUT, health_check_interval=0
         )
     except ValueError:
         raise BrokerError("Redis: the address is none", fatal=True) from None
