@@ -68,7 +68,7 @@ class Pair:
         asked = Asked("chat", "p", "m", "", b"", total, window, len(body))
         first = self.near.begin(asked, inline, 0.0)
         channel = Plain()
-        told, begun = frames.read_ask(channel.unwrap(first).payload)
+        told, begun = frames.read_ask(channel.unwrap(first)[2])
         self.far = Answering(told, channel, self.back.append, self.soon.append, lambda: self.ended.append("far"))
         self.far.begin(begun, self.start, 0.0)
 
@@ -95,13 +95,24 @@ class Pair:
 def test_an_answer_is_one_message() -> None:
     pair = Pair()
     pair.far.answer(200, b"a: b\r\n", b"text")
-    pair.soon.pop()()
-    assert len(pair.back) == 1
+    assert (len(pair.back), pair.soon) == (1, [])
     pair.carry()
     assert pair.bodies == [b"{}"]
     assert pair.sink.said == [(200, [(b"a", b"b")]), b"text", "done"]
     assert pair.ended == ["far", "near"]
     assert pair.work.said == []
+
+
+def test_an_answer_at_once_is_no_work_that_is_left() -> None:
+    class Prompt(Pair):
+        def start(self, body: bytes, caller: Answering) -> Work:
+            caller.answer(200, b"", body)
+            return self.work
+
+    pair = Prompt(b"what was asked")
+    pair.carry()
+    assert pair.sink.said == [(200, []), b"what was asked", "done"]
+    assert (pair.ended, pair.work.said) == (["far", "near"], [])
 
 
 @given(
@@ -186,7 +197,7 @@ def test_an_answer_that_is_none(kind: int) -> None:
 
 def test_more_than_was_asked_for_is_refused() -> None:
     pair = Pair(window=10)
-    head = frames.head(200, b"")
+    head = frames.heading(200, b"")
     pair.near.heard(frames.LAYOUT.pack(frames.ANSWER | frames.HEAD, 0) + head + bytes(11), 0.0)
     assert pair.sink.said[-1] == "node_frame"
 

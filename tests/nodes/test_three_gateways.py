@@ -19,6 +19,7 @@ from fixtures.children import eventually, free_port
 from fixtures.nats import NatsServer
 from fixtures.parley import Gateway, Start
 from fixtures.peer import Peer, Seen, Told, peer
+from nodes.partition import far
 
 ANSWER = {
     "id": "c1",
@@ -28,7 +29,8 @@ ANSWER = {
     "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}],
     "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
 }
-FAST = {"ttl": "3s", "heartbeat": "500ms"}
+# Longer than a busy machine keeps a process waiting.
+FAST = {"ttl": "10s", "heartbeat": "1s"}
 Make = Callable[..., Gateway]
 
 
@@ -75,7 +77,7 @@ def knows(gateway: Gateway, *nodes: str) -> None:
         # The first is the one that is asked.
         return sorted(httpx2.get(f"{gateway.url}/api/v0/peers").json()["data"][1:]) == sorted(nodes)
 
-    eventually(look, 30, f"{nodes} are known")
+    eventually(look, 60, f"{nodes} are known")
 
 
 @contextlib.contextmanager
@@ -128,7 +130,7 @@ def test_the_trace_and_the_id_go_along_and_keys_do_not(node: Make) -> None:
             node("b", {"m": provider}, auth={"required": True, "admin_key": "r"}),
         )
         knows_by_key = lambda: ask(a).status_code == 200  # noqa: E731 - a look
-        eventually(knows_by_key, 20, "b is known")
+        eventually(knows_by_key, 30, "b is known")
         body = {"model": "node/parley/m", "messages": [{"role": "user", "content": "x"}]}
         lines = {"x-request-id": "the-id", "traceparent": f"00-{'a' * 32}-{'b' * 16}-01", "x-api-key": "root"}
         answer = httpx2.post(f"{a.url}/v1/chat/completions", json=body, headers=lines)
@@ -159,22 +161,23 @@ def test_a_node_that_is_killed_before_it_answers(node: Make) -> None:
         found: list[httpx2.Response] = []
         asking = threading.Thread(target=lambda: found.append(ask(a)))
         asking.start()
-        eventually(lambda: asked["b"].is_set() or asked["c"].is_set(), 10, "one is asked")
+        eventually(lambda: asked["b"].is_set() or asked["c"].is_set(), 30, "one is asked")
         first, other = (b, "c") if asked["b"].is_set() else (c, "b")
         killed = time.monotonic()
         kill(first)
-        asking.join(30)
+        asking.join(60)
         go_on.set()
         assert found[0].status_code == 200
-        assert time.monotonic() - killed < 8
+        # Whoever only waits for a word of it waits for fifteen seconds.
+        assert time.monotonic() - killed < 13
         assert len(for_b.seen) == len(for_c.seen) == 1
         knows(a, other)
-        assert time.monotonic() - killed < 12
+        assert time.monotonic() - killed < 30
 
 
 def kill(gateway: Gateway) -> None:
     os.kill(gateway.pid, signal.SIGKILL)
-    gateway.stopped = gateway.child.end(5)
+    gateway.stopped = gateway.child.end(30)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
@@ -185,10 +188,10 @@ def test_a_node_that_dies_amid_an_answer(node: Make, how: signal.Signals) -> Non
         yield chunk("one")
         go_on.wait(40)
 
-    with peer(lambda seen: Told(parts(), "text/event-stream", cut=True)) as provider:
+    with peer(lambda seen: Told(parts(), "text/event-stream", cut=True)) as provider, contextlib.ExitStack() as stack:
         a, b = node("a"), node("b", {"m": provider})
         knows(a, "b")
-        stream = Stream(a)
+        stream = stack.enter_context(contextlib.closing(Stream(a)))
         assert json.loads(stream.event())["choices"][0]["delta"]["content"] == "one"
         died = time.monotonic()
         os.kill(b.pid, how)
@@ -197,7 +200,7 @@ def test_a_node_that_dies_amid_an_answer(node: Make, how: signal.Signals) -> Non
         go_on.set()
         assert last["error"]["code"] == "upstream_closed", last
         assert stream.event() == ""
-        assert lasted < (8 if how == signal.SIGKILL else 17)
+        assert lasted < (13 if how == signal.SIGKILL else 40)
         stream.close()
         kill(b)
 
@@ -216,21 +219,57 @@ def test_servers_that_are_killed_leave_local_models_working(node: Make, nats_ser
         assert "network" in str(problems)
         nats_server.start()
         knows(a, "b")
-        eventually(lambda: ask(a).status_code == 200, 20, "it works again")
+        eventually(lambda: ask(a).status_code == 200, 30, "it works again")
         assert "network" not in str(httpx2.get(f"{a.url}/readyz").json())
 
 
-def test_the_same_id_twice(node: Make, nats_server: NatsServer, parley_python: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_the_same_id_twice(
+    node: Make, nats_server: NatsServer, parley_python: str, tmp_path: Path, workers: str
+) -> None:
+    """The whole server ends, with one line that says why."""
     node("a")
     config = tmp_path / "second.yaml"
     config.write_text(json.dumps({"node": {"id": "a", "network": nats_server.url}}))
-    command = [parley_python, "-m", "parley", "serve", str(config), "--listen", f"127.0.0.1:{free_port()}"]
+    words = ["--listen", f"127.0.0.1:{free_port()}", "--workers", workers]
     ended = subprocess.run(
-        command, capture_output=True, text=True, timeout=40, env={**os.environ, "HOME": str(tmp_path)}, check=False
+        [parley_python, "-m", "parley", "serve", str(config), *words],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "HOME": str(tmp_path)},
+        check=False,
     )
-    assert ended.returncode not in (0, -9), ended.stderr
-    assert "another node of the network is called 'a' and is alive" in ended.stderr
+    assert ended.returncode == 2, ended.stderr
+    said = "another node of the network is called 'a' and is alive: give this one another node.id"
+    assert [line for line in ended.stderr.splitlines() if said in line] == [f"Error: {said}."], ended.stderr
     assert "Traceback" not in ended.stderr
+    assert ended.stderr.count("worker.start") == (1 if workers == "2" else 0)
+
+
+def test_a_node_that_is_stopped_is_chosen_no_more_and_finishes(node: Make) -> None:
+    go_on = threading.Event()
+
+    def parts() -> Iterator[bytes]:
+        yield chunk("one")
+        go_on.wait(60)
+        yield chunk("two") + END
+
+    with peer(lambda seen: Told(parts(), "text/event-stream")) as provider, contextlib.ExitStack() as stack:
+        a, b = node("a"), node("b", {"m": provider})
+        knows(a, "b")
+        stream = stack.enter_context(contextlib.closing(Stream(a)))
+        assert json.loads(stream.event())["choices"][0]["delta"]["content"] == "one"
+        b.signal(signal.SIGTERM)
+        # Its requests are not over yet, and others look elsewhere already.
+        knows(a)
+        assert b.child.process.poll() is None
+        go_on.set()
+        assert json.loads(stream.event())["choices"][0]["delta"]["content"] == "two"
+        stream.event()
+        assert stream.event() == "[DONE]"
+        assert b.wait(60) == 0
+        stream.close()
 
 
 def test_a_name_that_is_configured_here_cannot_be_taken_over(node: Make) -> None:
@@ -257,15 +296,15 @@ def test_a_caller_that_leaves_is_heard_by_the_worker(node: Make) -> None:
         finally:
             left.set()
 
-    with peer(lambda seen: Told(parts(), "text/event-stream")) as provider:
+    with peer(lambda seen: Told(parts(), "text/event-stream")) as provider, contextlib.ExitStack() as stack:
         a = node("a")
         b = node("b", {"m": provider})
         knows(a, "b")
-        stream = Stream(a)
+        stream = stack.enter_context(contextlib.closing(Stream(a)))
         stream.event()
         stream.close()
-        assert left.wait(5)
-        eventually(lambda: "client_abort" in b.metrics(), 5, "it is counted")
+        assert left.wait(30)
+        eventually(lambda: "client_abort" in b.metrics(), 30, "it is counted")
 
 
 def test_a_partition(
@@ -281,109 +320,10 @@ def test_a_partition(
         url.cut()
         cut = time.monotonic()
         knows(a)
-        assert time.monotonic() - cut < 6
+        assert time.monotonic() - cut < 30
         assert ask(a, "mine").status_code == 200
         assert ask(b, "m").status_code == 200
         url.mend()
         knows(a, "b")
         knows(b, "a")
-        eventually(lambda: ask(a).status_code == 200, 30, "it is healed")
-
-
-class Wire:
-    """The way to the servers that can be cut: a namespace of the network, or a relay that stands still."""
-
-    def __init__(self, near: str, far: str, cut: Callable[[], None], mend: Callable[[], None]) -> None:
-        self.near, self.far, self.cut, self.mend = near, far, cut, mend
-
-
-def _may(*words: str) -> bool:
-    try:
-        return subprocess.run(words, capture_output=True, check=False).returncode == 0
-    except OSError:
-        return False
-
-
-@contextlib.contextmanager
-def far(home: Path, server: NatsServer) -> Iterator[Wire]:
-    """Where namespaces can be made, servers in one of their own behind a wire that loses everything; elsewhere a
-    process between node and servers that is stopped."""
-    name = f"pn{os.getpid()}"
-    if not _may("ip", "netns", "add", name):
-        with _stopped(server) as wire:
-            yield wire
-        return
-    try:
-        inside = ("ip", "netns", "exec", name)
-        subnet = f"10.{os.getpid() % 200 + 20}.{os.getpid() // 200 % 250}"
-        for words in (
-            ("ip", "link", "add", f"{name}a", "type", "veth", "peer", "name", f"{name}b"),
-            ("ip", "link", "set", f"{name}b", "netns", name),
-            ("ip", "addr", "add", f"{subnet}.1/24", "dev", f"{name}a"),
-            ("ip", "link", "set", f"{name}a", "up"),
-            (*inside, "ip", "addr", "add", f"{subnet}.2/24", "dev", f"{name}b"),
-            (*inside, "ip", "link", "set", f"{name}b", "up"),
-            (*inside, "ip", "link", "set", "lo", "up"),
-        ):
-            subprocess.run(words, check=True)
-        relay = subprocess.Popen([*inside, *_relay(f"{subnet}.2", server.port, f"{subnet}.1")])
-        way = subprocess.Popen(_relay(f"{subnet}.1", server.port, "127.0.0.1"))
-        wire = f"{name}a"
-        try:
-            yield Wire(
-                server.url,
-                f"nats://{subnet}.2:{server.port}",
-                lambda: subprocess.run(["ip", "link", "set", wire, "down"], check=True) and None,
-                lambda: subprocess.run(["ip", "link", "set", wire, "up"], check=True) and None,
-            )
-        finally:
-            for process in (relay, way):
-                process.kill()
-                process.wait()
-    finally:
-        subprocess.run(["ip", "netns", "del", name], check=True)
-
-
-@contextlib.contextmanager
-def _stopped(server: NatsServer) -> Iterator[Wire]:
-    process = subprocess.Popen(_relay("127.0.0.2", server.port, "127.0.0.1"))
-    try:
-        yield Wire(
-            server.url,
-            f"nats://127.0.0.2:{server.port}",
-            lambda: process.send_signal(signal.SIGSTOP),
-            lambda: process.send_signal(signal.SIGCONT),
-        )
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _relay(listen: str, port: int, to: str) -> list[str]:
-    """The command of a process that passes connections on."""
-    import sys
-
-    program = """
-import asyncio, sys
-listen, port, to = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-async def pipe(reader, writer):
-    try:
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    except OSError:
-        pass
-    writer.close()
-async def taken(reader, writer):
-    try:
-        other, there = await asyncio.open_connection(to, port)
-    except OSError:
-        writer.close()
-        return
-    await asyncio.gather(pipe(reader, there), pipe(other, writer))
-async def main():
-    async with await asyncio.start_server(taken, listen, port) as server:
-        await server.serve_forever()
-asyncio.run(main())
-"""
-    return [sys.executable, "-c", program, listen, str(port), to]
+        eventually(lambda: ask(a).status_code == 200, 60, "it is healed")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from parley.failure import Failure
 from parley.nodes import frames
 from parley.nodes.calling import BEAT_SECONDS, SILENCE
-from parley.nodes.frames import Asked, Channel, Frame
+from parley.nodes.frames import Asked, Channel
 from parley.nodes.joining import Work
 from parley.nodes.presence import UnreadableError
 from parley.nodes.windows import CHUNK, WINDOW, Outflow
@@ -84,9 +84,9 @@ class Answering:
         if self._over:
             return
         try:
-            frame = self._channel.unwrap(data)
+            kind, _, payload = self._channel.unwrap(data)
             self._heard = now
-            self._take(frame)
+            self._take(kind & frames.KIND, payload)
         except UnreadableError:
             self.leave()
 
@@ -111,15 +111,14 @@ class Answering:
             self._say(frames.FAIL, frames.broken(failure))
             self.leave()
 
-    def _take(self, frame: Frame) -> None:
-        kind = frame.kind & frames.KIND
+    def _take(self, kind: int, payload: bytes) -> None:
         if kind == frames.CREDIT:
-            self._out.allow(frames.read_total(frame.payload))
+            self._out.allow(frames.read_total(payload))
             self._plan()
         elif kind == frames.LEAVE:
             self.leave()
         elif kind == frames.BODY:
-            self._more(frame.payload)
+            self._more(payload)
         else:
             raise UnreadableError("no question")
 
@@ -145,30 +144,32 @@ class Answering:
 
     def _room(self) -> None:
         self._room_for = len(self._body) + WINDOW
-        self._say(frames.CREDIT, frames.total(self._room_for))
+        self._say(frames.CREDIT, frames.counted(self._room_for))
 
     def _run(self) -> None:
         start, self._start = self._start, None
         body, self._body = bytes(self._body), bytearray()
         assert start is not None
         job = start(body, self)
-        if self._over:
+        if self._over and not self._finished:
             job.left()
-        else:
+        elif not self._over:
             self._job = job
             self._press()
 
     # Our own gateway's side
 
     def answer(self, status: int, head: bytes, body: bytes) -> None:
-        """The whole answer."""
-        self.open(status, head)
-        self.send(body)
-        self.finish()
+        """The whole answer: there is nothing that it could be sent together with."""
+        self._lines = frames.heading(status, head)
+        self._out.add(body)
+        self._finished = True
+        if not self._planned:
+            self.flush()
 
     def open(self, status: int, head: bytes) -> None:
         """A stream begins."""
-        self._lines = frames.head(status, head)
+        self._lines = frames.heading(status, head)
         self._plan()
 
     def send(self, data: bytes) -> None:

@@ -17,4 +17,8 @@ def renamed(body: bytes, content_type: bytes, name: str) -> bytes:
     """The request with another model. Raises ``invalid_json`` or ``invalid_request`` for what is none."""
     if content_type.partition(b";")[0].strip().lower() == b"multipart/form-data":
         return b"".join(multipart.read(body, content_type).edited({"model": (name,)}))
-    return b"".join(jsontext.replaced(body, jsontext.members(body), {"model": name}))
+    found = jsontext.members(body)
+    model = found.get("model")
+    if model is not None and jsontext.text(model) == name:
+        return body
+    return b"".join(jsontext.replaced(body, found, {"model": name}))

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from parley.failure import Failure
 from parley.nodes import frames
-from parley.nodes.frames import Asked, Channel, Frame
+from parley.nodes.frames import Asked, Channel
 from parley.nodes.presence import UnreadableError
 from parley.nodes.windows import Inflow, Outflow
 from parley.ports import Call, Sink
@@ -107,13 +107,13 @@ class Calling:
             self.break_off(REFUSED)
             return
         try:
-            frame = self._channel.unwrap(data)
-            if frame.seq != self._next:
+            kind, seq, payload = self._channel.unwrap(data)
+            if seq != self._next:
                 self.break_off(LOST)
                 return
             self._next += 1
             self._heard_at = now
-            self._take(frame, now)
+            self._take(kind, payload, now)
         except UnreadableError:
             self.break_off(BAD)
 
@@ -147,23 +147,22 @@ class Calling:
             self._end()
             sink.failed(failure)
 
-    def _take(self, frame: Frame, now: float) -> None:
-        kind = frame.kind & frames.KIND
+    def _take(self, flagged: int, payload: bytes, now: float) -> None:
+        kind = flagged & frames.KIND
         if kind == frames.ANSWER:
-            self._answered(frame, now)
+            self._answered(flagged, payload, now)
         elif kind == frames.CREDIT:
-            self._body.allow(frames.read_total(frame.payload))
+            self._body.allow(frames.read_total(payload))
             self._upload()
         elif kind == frames.FAIL:
-            self._failed(frames.read_broken(frame.payload))
+            self._failed(frames.read_broken(payload))
         elif kind != frames.BEAT:
             raise UnreadableError("no answer")
 
-    def _answered(self, frame: Frame, now: float) -> None:
+    def _answered(self, kind: int, payload: bytes, now: float) -> None:
         sink = self._sink
         assert sink is not None
-        payload = frame.payload
-        if frame.kind & frames.HEAD:
+        if kind & frames.HEAD:
             if self._head:
                 raise UnreadableError("a second head")
             status, headers, payload = frames.read_head(payload)
@@ -171,7 +170,7 @@ class Calling:
             sink.head(status, headers)
         elif not self._head:
             raise UnreadableError("no head")
-        self._last = self._last or bool(frame.kind & frames.LAST)
+        self._last = self._last or bool(kind & frames.LAST)
         if payload:
             self._in.came(payload)
             if self._in.overrun:
@@ -206,12 +205,12 @@ class Calling:
 
     def _upload(self) -> None:
         while self._body.ready:
-            place = frames.total(self._body.sent)
+            place = frames.counted(self._body.sent)
             self._say(frames.BODY, place + self._body.take())
 
     def _credit(self, now: float) -> None:
         self._said = now
-        self._say(frames.CREDIT, frames.total(self._in.told()))
+        self._say(frames.CREDIT, frames.counted(self._in.told()))
 
     def _say(self, kind: int, payload: bytes) -> None:
         self._publish(self._channel.wrap(kind, payload))

@@ -20,7 +20,7 @@ Credits count from the beginning, so that one that is lost is made good by the n
 """
 
 import struct
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -41,7 +41,7 @@ HEAD: Final = 0x10
 LAST: Final = 0x20
 KIND: Final = 0x0F
 
-VERSION: Final = 1
+VERSION: Final = 2
 LAYOUT: Final = struct.Struct(">BI")
 _LENGTH: Final = struct.Struct(">I")
 _TOTAL: Final = struct.Struct(">Q")
@@ -94,12 +94,8 @@ class Broken(Struct, frozen=True, array_like=True):
 REFUSAL: Final = bytes([REFUSED])
 
 
-class Frame(NamedTuple):
-    """``kind`` with its flags, ``seq`` its number."""
-
-    kind: int
-    seq: int
-    payload: bytes
+# Its kind with its flags, its number, and the payload.
+Frame: TypeAlias = tuple[int, int, bytes]
 
 
 class Channel(Protocol):
@@ -128,7 +124,7 @@ class Plain:
     def unwrap(self, data: bytes) -> Frame:
         """See Channel."""
         kind, seq = numbered(data)
-        return Frame(kind, seq, data[LAYOUT.size :])
+        return kind, seq, data[LAYOUT.size :]
 
 
 def numbered(data: bytes) -> tuple[int, int]:
@@ -178,7 +174,7 @@ def read_ask(payload: bytes) -> tuple[Asked, bytes]:
     return asked, first
 
 
-def total(number: int) -> bytes:
+def counted(number: int) -> bytes:
     """The payload of a CREDIT frame, and where a part of the body belongs."""
     return _TOTAL.pack(number)
 
@@ -192,7 +188,7 @@ def read_total(payload: bytes) -> int:
     return found
 
 
-def head(status: int, lines: bytes) -> bytes:
+def heading(status: int, lines: bytes) -> bytes:
     """What an ANSWER frame with HEAD begins with; ``lines`` are complete header lines."""
     return _STATUS.pack(status, len(lines)) + lines
 

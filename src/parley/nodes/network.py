@@ -17,6 +17,9 @@ class Network(Protocol):
     def close(self) -> None:
         """Leave, and refuse new calls."""
 
+    async def withdraw(self) -> None:
+        """Say good-bye and take no more calls of other nodes; what is under way goes on, and so do calls of ours."""
+
     async def close_down(self) -> None:
         """The same, and say good-bye."""
 

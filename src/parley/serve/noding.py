@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS: Final = 1.0
 TRANSPORT: Final = "node"
+# Other nodes whose names are kept ready.
+ASKERS: Final = 4096
 NODE_HEADER: Final = b"x-parley-node"
 Key = tuple[str, str, str]
 
@@ -56,6 +58,9 @@ class Noding:
         self._place = self._settings.id or socket.gethostname()
         self._timer: asyncio.TimerHandle | None = None
         self._changing = asyncio.Lock()
+        self._askers: dict[str, Known] = {}
+        self._tariffs = house.gateway.tariffs
+        self._goodbye: asyncio.Task[None] | None = None
         self._asking = self._closed = False
         self._stored = False
         self.registry = Registry()
@@ -100,9 +105,16 @@ class Noding:
         peers = Peers(secret=secret, run=self._run, slot=slot, ask=self.ask, largest=self._house.limits.upload)
         self.upstream.network = await joined(_joining(settings), self.directory, peers, self._write)
 
+    def drain(self) -> None:
+        """Be chosen by no other node any more; what is under way, ours and theirs, goes on."""
+        if self.upstream.network is not None and self._goodbye is None:
+            self._goodbye = self._house.loop.create_task(self.upstream.network.withdraw())
+
     async def leave(self) -> None:
         """Leave the network."""
         network, self.upstream.network = self.upstream.network, None
+        if self._goodbye is not None:
+            await self._goodbye
         if network is not None:
             await network.close_down()
 
@@ -115,14 +127,28 @@ class Noding:
         if inlet is None:
             raise LookupError(path)
         node = next((value.decode("latin-1") for name, value in request.headers if name == NODE_HEADER), "")
-        known = Known(Holder(id=f"node:{node}", name=node, kind="node"))
-        return house.gateway.begin(inlet, request, caller, known)
+        return house.gateway.begin(inlet, request, caller, self._asker(node))
+
+    def _asker(self, node: str) -> Known:
+        """Another node as the holder of a key. What the gate remembers of it holds for these prices only."""
+        tariffs = self._house.gateway.tariffs
+        if tariffs is not self._tariffs:
+            self._askers.clear()
+            self._tariffs = tariffs
+        known = self._askers.get(node)
+        if known is None:
+            if len(self._askers) >= ASKERS:
+                self._askers.clear()
+            known = self._askers[node] = Known(Holder(id=f"node:{node}", name=node, kind="node"))
+        return known
 
     def adopt(self) -> None:
-        """The configuration has changed. The id and the network stay what they are until a restart."""
+        """The configuration has changed. The id and the network stay what they are, see parley.serve.reload."""
         self._settings = settings = self._house.gateway.settings.node
         self.directory.project = settings.project
+        self._askers.clear()
         self._fetching.allowed = Allowed(settings.fetch)
+        self.upstream.pictures = Pictures(self._house.loop, settings.pictures)
         self.trusted = self._trusted()
         self.directory.touched()
 

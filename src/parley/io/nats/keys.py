@@ -2,18 +2,20 @@
 
 A node has one secret; from it come an Ed25519 key for signing and an X25519 key for agreeing on others. Its public key,
 as text, is both. Two nodes agree on a secret from both their keys and from one that the asking node makes anew now and
-then, so that each knows that the other is who it says; from that secret each call has keys of its own, one for each
-direction. Frames are sealed by ChaCha20-Poly1305 under their number.
+then, so that each knows that the other is who it says; from that secret comes one key for each direction. Frames are
+sealed by AES-256-GCM for their call and under their number, beside which stands what each end of a call has drawn by
+lot: a call that is shown a second time is not answered under numbers that were used.
 """
 
 import hmac
+import os
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -23,9 +25,13 @@ from parley.nodes.presence import UnreadableError
 _SIZE: Final = 32
 _KEYS: Final = b"parley node keys 1"
 _AGREED: Final = b"parley agreed 1"
-_CALL: Final = b"parley call 1"
+_CALL: Final = b"parley call 2"
+_LOT: Final = 8
+_START: Final = LAYOUT.size + _LOT
 # A key that was agreed serves so many calls.
 _CALLS: Final = 1000
+# Ours and the other node's.
+Pair: TypeAlias = tuple[AESGCM, AESGCM]
 _K = TypeVar("_K")
 _T = TypeVar("_T")
 # Keys of other nodes that were read already.
@@ -33,28 +39,30 @@ _REMEMBERED: Final = 4096
 
 
 class Sealed:
-    """A Channel (parley.nodes.frames) that nobody else can read or write."""
+    """A Channel (parley.nodes.frames) that nobody else can read or write. ``token`` names the call, ``lot`` are bytes
+    that no other channel under these keys has."""
 
-    __slots__ = ("_next", "_ours", "_theirs")
+    __slots__ = ("_lot", "_next", "_ours", "_theirs", "_token")
 
-    def __init__(self, ours: bytes, theirs: bytes) -> None:
-        self._ours = ChaCha20Poly1305(ours)
-        self._theirs = ChaCha20Poly1305(theirs)
+    def __init__(self, keys: Pair, token: str, lot: bytes) -> None:
+        self._ours, self._theirs = keys
+        self._token = token.encode()
+        self._lot = lot
         self._next = 0
 
     def wrap(self, kind: int, payload: bytes) -> bytes:
         """See Channel."""
-        seq, self._next = self._next, self._next + 1
-        head = LAYOUT.pack(kind, seq)
-        return head + self._ours.encrypt(_nonce(seq), payload, head)
+        head = LAYOUT.pack(kind, self._next)
+        self._next += 1
+        return head + self._lot + self._ours.encrypt(self._lot + head[1:], payload, head + self._token)
 
     def unwrap(self, data: bytes) -> Frame:
         """See Channel."""
         kind, seq = numbered(data)
-        head = data[: LAYOUT.size]
+        head, lot = data[: LAYOUT.size], data[LAYOUT.size : _START]
         try:
-            return Frame(kind, seq, self._theirs.decrypt(_nonce(seq), data[LAYOUT.size :], head))
-        except InvalidTag:
+            return kind, seq, self._theirs.decrypt(lot + head[1:], data[_START:], head + self._token)
+        except (InvalidTag, ValueError):
             raise UnreadableError("not sealed by the other node") from None
 
 
@@ -70,8 +78,9 @@ class Identity:
         self._context = context + b"\0"
         self._verifiers: dict[str, Ed25519PublicKey] = {}
         self._shared: dict[str, tuple[X25519PublicKey, bytes]] = {}
-        self._sessions: dict[str, tuple[bytes, bytes, int]] = {}
-        self._heard: dict[tuple[str, bytes], bytes] = {}
+        self._sessions: dict[str, tuple[bytes, Pair, int]] = {}
+        self._heard: dict[tuple[str, bytes], Pair] = {}
+        self._lots = b""
         self.public = urlsafe_b64encode(self._mine).decode().rstrip("=")
 
     def sign(self, data: bytes) -> bytes:
@@ -93,34 +102,39 @@ class Identity:
     def asks(self, theirs: str, token: str) -> tuple[bytes, Sealed]:
         """Of a call to the node of that key: the public key made for it and the next ones, and its channel. Raises
         UnreadableError."""
-        ephemeral, secret, left = self._sessions.get(theirs) or self._session(theirs)
+        ephemeral, keys, left = self._sessions.get(theirs) or self._session(theirs)
         if left > 1:
-            self._sessions[theirs] = (ephemeral, secret, left - 1)
+            self._sessions[theirs] = (ephemeral, keys, left - 1)
         else:
             del self._sessions[theirs]
-        return ephemeral, Sealed(*_call_keys(secret, token))
+        return ephemeral, Sealed(keys, token, self._lot())
 
     def answers(self, theirs: str, token: str, ephemeral: bytes) -> Sealed:
         """The channel of a call of the node of that key. Raises UnreadableError."""
-        secret = self._heard.get((theirs, ephemeral))
-        if secret is None:
+        keys = self._heard.get((theirs, ephemeral))
+        if keys is None:
             _, shared = self._agreed(theirs)
             try:
                 agreed = self._agrees.exchange(X25519PublicKey.from_public_bytes(ephemeral)) + shared
             except ValueError:
                 raise UnreadableError("no key") from None
-            secret = _derived(agreed, _bound(ephemeral, _raw(theirs), self._mine), _SIZE)
-            _remember(self._heard, (theirs, ephemeral), secret)
-        ours, back = _call_keys(secret, token)
-        return Sealed(back, ours)
+            asking, answering = _keys(_derived(agreed, _bound(ephemeral, _raw(theirs), self._mine), _SIZE))
+            keys = (answering, asking)
+            _remember(self._heard, (theirs, ephemeral), keys)
+        return Sealed(keys, token, self._lot())
 
-    def _session(self, theirs: str) -> tuple[bytes, bytes, int]:
+    def _lot(self) -> bytes:
+        lots = self._lots or os.urandom(512 * _LOT)
+        self._lots = lots[_LOT:]
+        return lots[:_LOT]
+
+    def _session(self, theirs: str) -> tuple[bytes, Pair, int]:
         """A new key agreed with that node, for so many calls."""
         made = X25519PrivateKey.generate()
         ephemeral = made.public_key().public_bytes_raw()
         there, shared = self._agreed(theirs)
         secret = _derived(made.exchange(there) + shared, _bound(ephemeral, self._mine, _raw(theirs)), _SIZE)
-        found = (ephemeral, secret, _CALLS)
+        found = (ephemeral, _keys(secret), _CALLS)
         _remember(self._sessions, theirs, found)
         return found
 
@@ -158,15 +172,10 @@ def _bound(*parts: bytes) -> bytes:
     return _AGREED + b"".join(len(one).to_bytes(2, "big") + one for one in parts)
 
 
-def _call_keys(secret: bytes, token: str) -> tuple[bytes, bytes]:
-    """Of one call: the key of the node that asks, and of the one that answers."""
-    info = _CALL + token.encode()
-    return hmac.digest(secret, info + b"\1", "sha256"), hmac.digest(secret, info + b"\2", "sha256")
+def _keys(secret: bytes) -> Pair:
+    """Of the node that asks, and of the one that answers."""
+    return AESGCM(hmac.digest(secret, _CALL + b"\1", "sha256")), AESGCM(hmac.digest(secret, _CALL + b"\2", "sha256"))
 
 
 def _derived(secret: bytes, info: bytes, length: int) -> bytes:
     return HKDF(SHA256(), length, None, info).derive(secret)
-
-
-def _nonce(seq: int) -> bytes:
-    return seq.to_bytes(12, "big")

@@ -1,11 +1,12 @@
 """Our connection to the servers of the network: made in the background, made again whenever it is lost.
 
-What is said goes into a queue that one task sends from, so that nobody who says something has to wait.
+The library makes it; messages of calls go past the library, see parley.io.nats.pipe. Where that cannot be done, what is
+said goes into a queue that one task sends from, so that nobody who says something has to wait.
 """
 
 import asyncio
 import contextlib
-import logging
+import secrets
 import ssl
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -17,13 +18,13 @@ import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from parley.io.nats.pipe import Pipe, Straight, Take, piped, taken
 from parley.nodes.joining import Joining, Tls
 
 RECONNECT: Final = 1
 PING: Final = 5
+RTT_SECONDS: Final = 5.0
 _BUFFER: Final = 16 * 1024 * 1024
-
-Take = Callable[[Msg], None]
 
 
 class Link:
@@ -35,10 +36,20 @@ class Link:
         self._name = name
         self._up = up
         self._say = say
-        self._outbox: deque[tuple[str, bytes, str]] = deque()
+        self._routes: dict[bytes, Take] = {}
+        self._pipe: Pipe | None = None
+        self._outbox: deque[tuple[bytes, bytes, bytes]] = deque()
         self._more = asyncio.Event()
         self._sender: asyncio.Task[None] | None = None
+        self._sending = 0
+        # Where we say something to ourselves, and what of it has not come back.
+        self._own = ""
+        self._sent = 0
+        self._waiting: dict[bytes, asyncio.Future[None]] = {}
         self._closed = False
+        self._begins = getattr(self.client, "_process_connect_init", None)
+        if self._begins is not None:
+            self.client._process_connect_init = self._begun  # type: ignore[method-assign]
 
     @property
     def connected(self) -> bool:
@@ -78,26 +89,62 @@ class Link:
         self._sender = asyncio.get_running_loop().create_task(self._send())
         self._up()
 
-    def publish(self, subject: str, data: bytes, reply: str = "") -> None:
-        """Say something, soon."""
+    def publish(self, subject: bytes, data: bytes, reply: bytes = b"") -> None:
+        """Say something: now where that can be done, and in any case in the order in which it is said here."""
+        pipe = self._pipe
+        client = self.client
+        idle = not self._outbox and not self._sending and client.is_connected and not client.pending_data_size
+        if idle and pipe is not None and pipe.open and len(data) <= client.max_payload:
+            pipe.say(subject, reply, data)
+            return
         self._outbox.append((subject, data, reply))
         self._more.set()
 
-    async def subscribe(self, subject: str, take: Take, queue: str = "") -> None:
-        """Hear what is said there; it goes on over lost connections."""
+    async def subscribe(self, before: str, last: str, take: Take, queue: str = "") -> None:
+        """Hear what is said where a subject begins with ``before`` and has one more word: ``last``, or any for "*".
+        It goes on over lost connections. Nothing else may be heard of such a beginning."""
 
         async def heard(message: Msg) -> None:
-            take(message)
+            taken(take, message)
 
+        self._routes[before.encode()] = take
         # What arrives is taken at once; how much is under way is bounded by the windows of the calls.
-        made: Any = await self.client.subscribe(subject, queue=queue, cb=heard, pending_bytes_limit=0)
+        made: Any = await self.client.subscribe(f"{before}.{last}", queue=queue, cb=heard, pending_bytes_limit=0)
         if hasattr(made, "_pending_queue"):
-            # A call is many small messages: a queue and a task in between would cost more than the rest of them.
-            made._pending_queue = _Straight(take, made)
+            # As for a pipe, where there is none.
+            made._pending_queue = Straight(take, made)
+
+    async def _begun(self) -> None:
+        """There is a connection, and nobody has asked to hear anything yet: the moment to stand before the library."""
+        self._pipe = None
+        if self._begins is not None:
+            await self._begins()
+        self._pipe = piped(self.client, self._routes)
 
     async def rtt(self) -> float:
-        """Seconds to the server and back. Raises an error of the library."""
-        return float(await self.client.rtt(timeout=5))
+        """Seconds to the server and back. Raises TimeoutError, or an error of the library.
+
+        By a message to ourselves: a ping of the library that is answered too late ends its reading."""
+        loop = asyncio.get_running_loop()
+        if not self._own:
+            self._own = f"{self._node.bucket}.in.{secrets.token_hex(8)}.e"
+            await self.subscribe(self._own, "*", self._returned)
+        self._sent += 1
+        token = b"%d" % self._sent
+        back = self._waiting[token] = loop.create_future()
+        began = loop.time()
+        try:
+            async with asyncio.timeout(RTT_SECONDS):
+                self.publish(self._own.encode() + b"." + token, b"")
+                await back
+        finally:
+            del self._waiting[token]
+        return loop.time() - began
+
+    def _returned(self, token: bytes, reply: bytes, data: bytes, status: bool) -> None:
+        back = self._waiting.get(token)
+        if back is not None and not back.done():
+            back.set_result(None)
 
     async def close(self) -> None:
         """Say what is left, and go."""
@@ -121,11 +168,14 @@ class Link:
         outbox = self._outbox
         while outbox:
             subject, data, reply = outbox.popleft()
+            self._sending += 1
             try:
-                await self.client.publish(subject, data, reply)
+                await self.client.publish(subject.decode(), data, reply.decode())
             except (nats.errors.Error, OSError, RuntimeError) as error:
                 # A frame that is lost is noticed by the one that waits for it.
                 self._say(_words(error))
+            finally:
+                self._sending -= 1
 
     async def _failed(self, error: Exception) -> None:
         if not self._closed:
@@ -133,39 +183,6 @@ class Link:
 
     async def _again(self) -> None:
         self._up()
-
-
-class _Straight:
-    """Stands where the library has a queue: what is put into it has been taken."""
-
-    def __init__(self, take: Take, subscription: Any) -> None:
-        self._take = take
-        self._subscription = subscription
-
-    def put_nowait(self, message: Msg) -> None:
-        self._subscription._pending_size -= len(message.data)
-        try:
-            self._take(message)
-        except Exception:
-            # Whatever it was, the connection must go on being read.
-            logging.getLogger("parley").exception("a message of the network could not be handled")
-
-    async def get(self) -> Msg:
-        # The library's own task finds nothing here until it is cancelled.
-        found: Msg = await asyncio.get_running_loop().create_future()
-        return found
-
-    def task_done(self) -> None:
-        return
-
-    def qsize(self) -> int:
-        return 0
-
-    def empty(self) -> bool:
-        return True
-
-    async def join(self) -> None:
-        return
 
 
 async def ended(tasks: Iterable[asyncio.Task[None]]) -> None:

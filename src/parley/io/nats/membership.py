@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import nats.errors
 import nats.js.errors
-from nats.aio.msg import Msg
 from nats.js.api import StorageType
 
 from parley.io.nats.keys import Identity
@@ -190,12 +189,12 @@ class Membership:
         """Only now: while we ask whether somebody else is there, nobody must answer for us."""
         if not self._listens:
             self._listens = True
-            await self._link.subscribe(f"{self._node.bucket}.ping.{token_of(self._directory.id)}", self._pinged)
+            await self._link.subscribe(f"{self._node.bucket}.ping", token_of(self._directory.id), self._pinged)
 
-    def _pinged(self, message: Msg) -> None:
+    def _pinged(self, last: bytes, reply: bytes, data: bytes, status: bool) -> None:
         """Somebody asks whether we are alive."""
-        if self.among and message.reply and message.data != self._peers.run.encode():
-            self._link.publish(message.reply, self.card())
+        if self.among and reply and data != self._peers.run.encode():
+            self._link.publish(reply, self.card())
 
     # Being there
 

@@ -16,7 +16,6 @@ from functools import partial
 from typing import Any, Final
 
 import msgspec
-from nats.aio.msg import Msg
 
 from parley.failure import Failure, ParleyError
 from parley.io.nats.keys import Identity
@@ -35,6 +34,8 @@ from parley.nodes.windows import window_for
 from parley.ports import Call, Destination, Flight, Headers, Request, Sink
 
 TICK: Final = 0.25
+# Bytes of the name of a call.
+TOKEN: Final = 12
 INLINE: Final = 256 * 1024
 # What is left of a message for everything but the body.
 _ROOM: Final = 32 * 1024
@@ -68,15 +69,21 @@ class NatsNetwork:
         self.link = Link(node, directory.id, self._up, self._say)
         self.members = Membership(self.link, node, peers, directory, self._identity, wall)
         self.members.sealed = sealed or bool(node.trust)
-        self._here = secrets.token_hex(8)
-        self._calling: dict[str, Calling] = {}
-        self._answering: dict[str, Answering] = {}
+        bucket, here = node.bucket, secrets.token_hex(8)
+        # What subjects begin with: of calls, of what follows them, of frames for us who asked or who answer.
+        self._call, self._to = f"{bucket}.call.", f"{bucket}.to."
+        self._in = f"{bucket}.in.{here}.a"
+        self._out = f"{bucket}.in.{here}.q"
+        self._calling: dict[bytes, Calling] = {}
+        self._answering: dict[bytes, Answering] = {}
+        self._tokens = Tokens()
+        self._addresses: dict[str, tuple[str, str]] = {}
         self._places: dict[Destination, tuple[str, str, str, str, str]] = {}
         self._taken: OrderedDict[str, None] = OrderedDict()
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._said = ""
-        self._closed = False
+        self._leaving = self._closed = False
 
     # Coming and going
 
@@ -93,24 +100,25 @@ class NatsNetwork:
 
     async def _run(self) -> None:
         await self.link.open()
-        bucket, here = self._node.bucket, _address(self._directory.id, self._identity.public)
-        await self.link.subscribe(f"{bucket}.in.{self._here}.a.*", self._answered)
-        await self.link.subscribe(f"{bucket}.in.{self._here}.q.*", self._continued)
-        await self.link.subscribe(f"{bucket}.to.{here}.*", self._continued)
-        await self.link.subscribe(f"{bucket}.call.{here}", self._called, "node")
+        node, key = token_of(self._directory.id), _short(self._identity.public)
+        await self.link.subscribe(self._in, "*", self._answered)
+        await self.link.subscribe(self._out, "*", self._continued)
+        await self.link.subscribe(f"{self._to}{node}.{key}", "*", self._continued)
+        await self.link.subscribe(f"{self._call}{node}", key, self._called, "node")
         await self.members.run()
 
     def close(self) -> None:
         """Refuse new calls."""
-        self._closed = True
+        self._leaving = self._closed = True
 
     async def withdraw(self) -> None:
-        """Say goodbye and take no more calls; those under way go on."""
-        self._closed = True
+        """See Network."""
+        self._leaving = True
         await self.members.leave()
 
     async def close_down(self) -> None:
         """Leave the network; what is under way is given up."""
+        self._closed = True
         await self.withdraw()
         self.members.end()
         for asking in tuple(self._calling.values()):
@@ -161,13 +169,14 @@ class NatsNetwork:
         key = self.members.roster.key_of(node)
         if key is None:
             return None
-        token, there = secrets.token_hex(12), _address(node, key)
+        token, there = self._tokens.next(), self._address(node, key)
         sealed = self.members.sealed or self.members.roster.sealed(node)
         ephemeral, channel = self._identity.asks(key, token) if sealed else (b"", Plain())
-        back = f"{self._node.bucket}.in.{self._here}.a.{token}"
-        wire = _Wire(self.link.publish, f"{self._node.bucket}.to.{there}.{token}", back)
-        ended = partial(self._calling.pop, token, None)
-        flight = self._calling[token] = Calling(call, sink, channel, wire.publish, ended)
+        back = f"{self._in}.{token}".encode()
+        wire = _Wire(self.link.publish, f"{self._to}{there}.{token}".encode(), back)
+        called = token.encode()
+        ended = partial(self._calling.pop, called, None)
+        flight = self._calling[called] = Calling(call, sink, channel, wire.publish, ended)
         flight.wire = wire
         size = sum(len(part) for part in call.body)
         window = window_for(len(self._calling))
@@ -175,9 +184,17 @@ class NatsNetwork:
         inline = min(INLINE, self.link.largest - _ROOM - len(call.head))
         first = flight.begin(asked, max(0, inline), self._loop.time())
         opening = Opening(VERSION, token, self._directory.id, self._identity.public, ephemeral)
-        self.link.publish(f"{self._node.bucket}.call.{there}", frames.opened(opening, first), back)
+        self.link.publish(f"{self._call}{there}".encode(), frames.opened(opening, first), back)
         self._begin_ticking()
         return flight
+
+    def _address(self, node: str, key: str) -> str:
+        known = self._addresses.get(key)
+        if known is None or known[0] != node:
+            if len(self._addresses) >= _PLACES:
+                self._addresses.clear()
+            known = self._addresses[key] = (node, f"{token_of(node)}.{_short(key)}")
+        return known[1]
 
     def _place(self, to: Destination) -> tuple[str, str, str, str, str]:
         known = self._places.get(to)
@@ -188,37 +205,36 @@ class NatsNetwork:
             self._places[to] = known
         return known
 
-    def _answered(self, message: Msg) -> None:
-        """A frame for a call of ours."""
-        flight = self._calling.get(message.subject.rpartition(".")[2])
+    def _answered(self, token: bytes, reply: bytes, data: bytes, status: bool) -> None:
+        """A frame for a call of ours; as a status the word that nobody listens where something was said."""
+        flight = self._calling.get(token)
         if flight is None:
             return
-        if _is_from_server(message):
+        if status:
             flight.nobody()
             return
-        if message.reply:
-            flight.wire.subject = message.reply
-        flight.heard(message.data, self._loop.time())
+        if reply:
+            flight.wire.subject = reply
+        flight.heard(data, self._loop.time())
 
     # Answering
 
-    def _called(self, message: Msg) -> None:
+    def _called(self, last: bytes, reply: bytes, data: bytes, status: bool) -> None:
         """A call of another node."""
-        if not message.reply:
+        if not reply:
             return
         try:
-            opening, rest = frames.read_opening(message.data)
+            opening, rest = frames.read_opening(data)
             channel = self._trusted(opening)
-            asked, first = frames.read_ask(channel.unwrap(rest).payload)
+            asked, first = frames.read_ask(channel.unwrap(rest)[2])
         except (UnreadableError, ValueError):
-            self.link.publish(message.reply, frames.REFUSAL)
+            self.link.publish(reply, frames.REFUSAL)
             return
-        back = f"{self._node.bucket}.in.{self._here}.q.{opening.token}"
-        wire = _Wire(self.link.publish, message.reply, back)
-        call = Answering(
-            asked, channel, wire.publish, self._loop.call_soon, partial(self._answering.pop, opening.token, None)
-        )
-        self._answering[opening.token] = call
+        token = opening.token.encode()
+        wire = _Wire(self.link.publish, reply, self._out.encode() + b"." + token)
+        ended = partial(self._answering.pop, token, None)
+        call = Answering(asked, channel, wire.publish, self._loop.call_soon, ended)
+        self._answering[token] = call
         self._begin_ticking()
         failure = self._refusal(opening, asked)
         if failure is not None:
@@ -246,7 +262,7 @@ class NatsNetwork:
             self._taken.popitem(last=False)
         if abs(self._wall() - asked.at) > _OLDEST:
             return Failure("upstream_unreachable", "", detail="node_clock")
-        if self._closed or self.members.clashed:
+        if self._leaving or self.members.clashed:
             return Failure("upstream_unreachable", "", detail="node_leaving")
         if asked.size > self._peers.largest:
             return Failure("body_too_large", "")
@@ -278,15 +294,15 @@ class NatsNetwork:
         name = found.get(b"x-request-id", b"").decode("latin-1") or opening.token
         return self._peers.ask(Request(headers, body, name, PATHS[asked.operation].encode()), call)
 
-    def _continued(self, message: Msg) -> None:
+    def _continued(self, token: bytes, reply: bytes, data: bytes, status: bool) -> None:
         """A further frame of a call of another node."""
-        call = self._answering.get(message.subject.rpartition(".")[2])
+        call = self._answering.get(token)
         if call is None:
             return
-        if _is_from_server(message):
+        if status:
             call.leave()
         else:
-            call.heard(message.data, self._loop.time())
+            call.heard(data, self._loop.time())
 
     # Time
 
@@ -303,12 +319,27 @@ class NatsNetwork:
         self._timer = self._loop.call_later(TICK, self._tick) if busy else None
 
 
+class Tokens:
+    """Names of calls that nobody can guess: drawn many at a time, since each question to the system costs."""
+
+    def __init__(self) -> None:
+        self._drawn = b""
+        self._place = 0
+
+    def next(self) -> str:
+        """The next one."""
+        if self._place >= len(self._drawn):
+            self._drawn, self._place = secrets.token_bytes(256 * TOKEN), 0
+        self._place += TOKEN
+        return self._drawn[self._place - TOKEN : self._place].hex()
+
+
 class _Wire:
     """Where the frames of one call go. ``back`` is where it is answered; there the server says that nobody listens."""
 
     __slots__ = ("_back", "_publish", "subject")
 
-    def __init__(self, publish: Callable[[str, bytes, str], None], subject: str, back: str) -> None:
+    def __init__(self, publish: Callable[[bytes, bytes, bytes], None], subject: bytes, back: bytes) -> None:
         self.subject = subject
         self._publish = publish
         self._back = back
@@ -354,13 +385,8 @@ class _Nothing:
         """There is none."""
 
 
-def _address(node: str, key: str) -> str:
-    return f"{token_of(node)}.{key[:16]}"
-
-
-def _is_from_server(message: Msg) -> bool:
-    """Whether it says that nobody listens where something was said."""
-    return message.headers is not None and not message.data
+def _short(key: str) -> str:
+    return key[:16]
 
 
 def _headers(head: bytes) -> Headers:
