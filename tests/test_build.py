@@ -37,7 +37,7 @@ def build(folder: Path, **env: str) -> subprocess.CompletedProcess[str]:
     inherited = {name: value for name, value in os.environ.items() if name != "PARLEY_COMPILE"}
     command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
     return subprocess.run(
-        command, cwd=ROOT, env=inherited | env, capture_output=True, text=True, check=False, timeout=60
+        command, cwd=ROOT, env=inherited | env, capture_output=True, text=True, check=False, timeout=90
     )
 
 

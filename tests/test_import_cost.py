@@ -1,8 +1,8 @@
 """``import parley`` is cheap: it loads no server, no client and no parser, and touches no network."""
 
+import resource
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -34,7 +34,7 @@ print(",".join(sorted(set(sys.modules))))
 
 
 def run_python(*arguments: str) -> str:
-    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=True, timeout=30).stdout
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=True, timeout=90).stdout
 
 
 def test_it_opens_no_socket_and_imports_nothing_heavy() -> None:
@@ -52,15 +52,20 @@ def test_the_audit_hook_would_have_seen_a_socket() -> None:
 
 @pytest.mark.parametrize("module", ["parley", "parley.settings"])
 def test_it_is_fast(module: str) -> None:
-    timed = f"import time; begun = time.perf_counter(); import {module}; print(time.perf_counter() - begun)"
+    timed = f"import time; begun = time.process_time(); import {module}; print(time.process_time() - begun)"
     assert min(float(run_python("-c", timed)) for _ in range(TRIES)) < LIMIT_SECONDS
 
 
 def test_a_whole_interpreter_with_it_starts_quickly() -> None:
     def seconds(code: str) -> float:
-        begun = time.perf_counter()
+        begun = computed()
         run_python("-c", code)
-        return time.perf_counter() - begun
+        return computed() - begun
+
+    def computed() -> float:
+        """By all processes that were started here: what the machine does besides does not count."""
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
 
     bare = min(seconds("pass") for _ in range(TRIES))
     assert min(seconds("import parley") for _ in range(TRIES)) - bare < LIMIT_SECONDS

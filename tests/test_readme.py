@@ -47,7 +47,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield address
         finally:
             process.terminate()
-            process.communicate(timeout=20)
+            process.communicate(timeout=30)
 
 
 def test_there_is_something_to_run() -> None:
@@ -62,7 +62,7 @@ def test_the_sdk_lines_answer(address: str, code: str, tmp_path: Path) -> None:
         [sys.executable, "-c", code.replace(DEFAULT, address)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=90,
         check=False,
         env=bare_environment(tmp_path),
     )
@@ -76,7 +76,7 @@ def test_the_curl_line_answers(address: str) -> None:
     options = dict(zip(words[2::2], words[3::2], strict=True))
     name, _, value = options["-H"].partition(": ")
     request = urllib.request.Request(words[1], options["-d"].encode(), {name: value})
-    with urllib.request.urlopen(request, timeout=10) as response:
+    with urllib.request.urlopen(request, timeout=30) as response:
         answer = json.load(response)
     assert response.status == 200
     assert answer["choices"][0]["message"]["content"] == "Hello, Parley"
@@ -88,7 +88,7 @@ def test_the_terminal_line_answers(tmp_path: Path) -> None:
         [*PARLEY, *shlex.split(line)],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=90,
         check=True,
         cwd=tmp_path,
         env=bare_environment(tmp_path),
@@ -104,7 +104,7 @@ def test_the_configuration_is_right(tmp_path: Path) -> None:
         [*PARLEY, "check", str(file)],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=90,
         check=False,
         env=bare_environment(tmp_path, **keys),
     )

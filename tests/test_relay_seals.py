@@ -201,4 +201,4 @@ def test_a_full_store_costs_a_long_conversation_little() -> None:
     keeper = Keeper(seals, "me", ORIGIN)
     began = time.process_time()
     keeper.restored(request(*turns))
-    assert time.process_time() - began < 0.1
+    assert time.process_time() - began < 0.5

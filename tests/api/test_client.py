@@ -24,14 +24,14 @@ def gateway(parley_for_module: Start) -> Gateway:
 def made(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     """The package that openapi-python-client makes of what this server serves."""
     folder = tmp_path_factory.mktemp("client")
-    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=30)
     connection.request("GET", "/openapi.json")
     (folder / "openapi.json").write_bytes(connection.getresponse().read())
     connection.close()
     name = f"made_{gateway.port}"
     program = Path(sys.executable).parent / "openapi-python-client"
     command = [program, "generate", "--path", folder / "openapi.json", "--output-path", folder / name, "--meta", "none"]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    subprocess.run(command, check=True, capture_output=True, timeout=90)
     sys.path.insert(0, str(folder))
     try:
         return importlib.import_module(name)

@@ -108,7 +108,7 @@ def gateway(parley_for_module: Start) -> Gateway:
 
 
 def ask(gateway: Gateway, method: str, path: str, body: Any = None) -> Any:
-    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=30)
     try:
         connection.request(method, path, None if body is None else json.dumps(body))
         answer = connection.getresponse()
@@ -146,7 +146,7 @@ def operations(gateway: Gateway) -> Operations:
     conversation = ask(gateway, "POST", "/v1/conversations", {"items": [item]})["id"]
     [first] = ask(gateway, "GET", f"/v1/conversations/{conversation}/items")["data"]
     response = ask(gateway, "POST", "/v1/responses", {"model": "echo", "input": "hello", "background": True})["id"]
-    eventually(lambda: ask(gateway, "GET", f"/v1/responses/{response}")["status"] == "completed", 5, "it is answered")
+    eventually(lambda: ask(gateway, "GET", f"/v1/responses/{response}")["status"] == "completed", 30, "it is answered")
     form = {"files": {"file": ("lines.jsonl", LINES)}, "data": {"purpose": "batch"}}
     file = httpx.post(f"{gateway.url}/v1/files", **form).json()["id"]
     asked = {"input_file_id": file, "endpoint": "/v1/chat/completions", "completion_window": "24h"}
@@ -198,7 +198,7 @@ def tried(operation: Any, mode: GenerationMode, url: str, change: Callable[[dict
     def attempt(case: Any) -> None:
         if change is not None and isinstance(case.body, dict):
             change(case.body)
-        answer = case.call(base_url=url, timeout=20)
+        answer = case.call(base_url=url, timeout=30)
         statuses.append(answer.status_code)
         # Of what is made not to fit one alternative, something may fit another.
         fits = answer.status_code == 200 and case.body in described

@@ -117,5 +117,5 @@ def test_nothing_is_read_before_it_is_asked_for() -> None:
         'parley.api.check.checked(\'rerank\', b\'{"model":"m","query":"q","documents":["d"]}\')\n'
         "print([name for name in sys.modules if name.startswith('parley.api.models.')])\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=90)
     assert done.stdout.strip() == "['parley.api.models.rerank']"

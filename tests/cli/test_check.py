@@ -84,7 +84,7 @@ def test_included_files_and_missing_weights_count(folder, capsys):
     assert outcome(["models"]) == 0
     out, err = capsys.readouterr()
     assert [line.split()[0] for line in out.splitlines()[1:]] == ["a", "c", "echo"]
-    assert "Left out because of these problems: models/bad.yaml." in err
+    assert "Left out, whole or in part, because of these problems: models/bad.yaml." in err
 
 
 def test_a_folder_of_registrations(folder, capsys):

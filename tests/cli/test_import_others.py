@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
+from msgspec.structs import replace
 
 from parley.cli.root import outcome
 from parley.config import Loaded, load
-from parley.settings import EVERY
+from parley.settings import EVERY, Signing
 
 LITE = """
 model_list:
@@ -140,3 +142,82 @@ def test_several_programs_at_once_keep_their_names_apart(folder: Path, capsys: A
     assert first.provider != second.provider
     assert loaded.settings.providers[first.provider].keys == ("k",)
     assert loaded.settings.providers[second.provider].keys == ("b",)
+
+
+OTHERS = """\
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {name: eu}
+spec:
+  type: conversation.openai
+  version: v1
+  metadata:
+    - {name: apiType, value: Azure}
+    - {name: key, secretKeyRef: {name: AZURE_KEY}}
+    - {name: endpoint, value: "https://x.openai.azure.com/"}
+    - {name: apiVersion, value: 2025-01-01-preview}
+    - {name: model, value: my-deployment}
+auth: {secretStore: env}
+---
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {name: env}
+spec: {type: secretstores.local.env, version: v1}
+---
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {name: cloud}
+spec:
+  type: conversation.aws.bedrock
+  version: v1
+  metadata:
+    - {name: region, value: eu-north-1}
+    - {name: accessKey, value: AKIA}
+    - {name: secretKey, secretKeyRef: {name: KEY}}
+    - {name: assumeRoleArn, value: "arn:aws:iam::1:role/r"}
+    - {name: trustAnchorArn, value: ""}
+    - {name: model, value: amazon.nova}
+auth: {secretStore: env}
+"""
+
+
+@pytest.mark.parametrize("name", ["eu", "cloud"])
+def test_what_is_imported_is_what_the_component_is(folder: Path, capsys: Any, name: str) -> None:
+    (folder / "components").mkdir()
+    (folder / "components/all.yaml").write_text(OTHERS)
+    known = load(None, ENV, components=[folder / "components"])
+    assert known.rejected == ()
+    loaded, err, _ = imported(folder, capsys, OTHERS)
+    there, here = known.settings.registrations[EVERY, name], loaded.settings.registrations[EVERY, name]
+    component, made = (of.settings.providers[one.targets[0].provider] for of, one in ((known, there), (loaded, here)))
+    assert replace(made, name="") == replace(component, name="")
+    assert [one.model for one in here.targets] == [one.model for one in there.targets]
+    assert f"{name}: set " in err
+
+
+def test_an_azure_component_that_lacks_what_it_needs(folder: Path, capsys: Any) -> None:
+    lacking = "\n".join(line for line in OTHERS.partition("---")[0].splitlines() if "apiVersion, value" not in line)
+    loaded, err, _ = imported(folder, capsys, COMPONENTS, lacking)
+    assert (EVERY, "eu") not in loaded.settings.registrations
+    assert "eu: left out: endpoint and apiVersion must be provided" in err
+
+
+def test_what_a_proxy_signs_its_calls_with(folder: Path, capsys: Any) -> None:
+    text = """
+model_list:
+- model_name: nova
+  litellm_params: {model: bedrock/amazon.nova, aws_region_name: eu-west-1, aws_role_name: "arn:aws:iam::1:role/r"}
+- model_name: keyed
+  litellm_params: {model: bedrock/amazon.nova, aws_region_name: eu-west-1, aws_access_key_id: AKIA,
+    aws_secret_access_key: os.environ/KEY, aws_web_identity_token: x}
+- model_name: odd
+  litellm_params: {model: openai/gpt-4o, api_key: k, aws_region_name: eu-west-1}
+"""
+    loaded, err, _ = imported(folder, capsys, text)
+    models, known = loaded.settings.registrations, loaded.settings.providers
+    nova, keyed = (known[models[EVERY, name].targets[0].provider] for name in ("nova", "keyed"))
+    assert nova.signing == Signing(region="eu-west-1", role="arn:aws:iam::1:role/r")
+    assert keyed.signing == Signing(region="eu-west-1", access_key="AKIA", secret_key="b")
+    assert "keyed: litellm_params.aws_web_identity_token is not carried over" in err
+    assert "odd: litellm_params.aws_region_name is not carried over" in err
+    assert "nova: litellm_params" not in err

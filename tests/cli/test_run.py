@@ -123,5 +123,5 @@ def test_interrupted(tmp_path, gateway, remote):
     ) as child:
         assert child.stdout.read(6) == b"first "
         child.send_signal(signal.SIGINT)
-        assert child.wait(10) == 130
+        assert child.wait(30) == 130
         assert b"Traceback" not in child.stderr.read()

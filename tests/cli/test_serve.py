@@ -85,12 +85,12 @@ def serving(tmp_path):
         command = [sys.executable, "-m", "parley", "serve", "--no-discover", "--listen", f"127.0.0.1:{port}", *args]
         child = Child(command, bare_environment(tmp_path), tmp_path)
         children.append(child)
-        eventually(lambda: any("listening on" in line for line in child.err), 20, "listening")
+        eventually(lambda: any("listening on" in line for line in child.err), 30, "listening")
         return child, f"http://127.0.0.1:{port}"
 
     yield start
     for child in children:
-        child.end(10)
+        child.end(30)
 
 
 def test_serve_run_and_models_together(serving, folder, capsys):
@@ -99,14 +99,14 @@ def test_serve_run_and_models_together(serving, folder, capsys):
     assert capsys.readouterr().out == "Hello there\n"
     assert outcome(["models", "--url", url]) == 0
     assert "echo" in capsys.readouterr().out.split()
-    eventually(lambda: any("python -c" in line for line in child.err), 5, "the last line")
+    eventually(lambda: any("python -c" in line for line in child.err), 30, "the last line")
     assert any(f"curl {url}/v1/chat/completions" in line for line in child.err)
     assert list(child.out) == []
 
 
 def test_the_line_for_python_works_as_it_is_printed(serving, tmp_path):
     child, _ = serving()
-    line = eventually(lambda: next((one for one in child.err if "python -c" in one), None), 5, "the last line")
+    line = eventually(lambda: next((one for one in child.err if "python -c" in one), None), 30, "the last line")
     _, *rest = shlex.split(line)
     done = subprocess.run([sys.executable, *rest], env=bare_environment(tmp_path), capture_output=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"Say hello.\n", b"")
@@ -116,7 +116,7 @@ def test_the_line_for_python_works_as_it_is_printed(serving, tmp_path):
 def test_it_stops_when_told(serving, number, ends):
     child, _ = serving()
     child.process.send_signal(number)
-    assert child.process.wait(10) == ends
+    assert child.process.wait(30) == ends
     assert not any("Traceback" in line for line in child.err)
 
 

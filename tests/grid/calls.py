@@ -38,7 +38,7 @@ class Caught:
 
     def close(self) -> None:
         """End it."""
-        self.server.stop(None).wait(5)
+        self.server.stop(None).wait(30)
 
     def _infer(self, request: Any, context: Any) -> Any:
         scenario = dict(context.invocation_metadata())["x-scenario"]

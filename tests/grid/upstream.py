@@ -25,7 +25,7 @@ class Upstream:
         self._tasks: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(30)
         called = self.fakes["infer_grpc"]
         assert isinstance(called, InferCalls)
         self._calls = Caught(called, self.seen, self.wrong)
@@ -50,7 +50,7 @@ class Upstream:
         """End it."""
         self._calls.close()
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(30)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)

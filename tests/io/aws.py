@@ -10,7 +10,8 @@ from parley.io.bedrock import Chain, Keys
 
 VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_REGION",
              "AWS_DEFAULT_REGION", "AWS_BEARER_TOKEN_BEDROCK", "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-             "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN")  # fmt: skip
+             "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_ENDPOINT_URL",
+             "AWS_ENDPOINT_URL_STS")  # fmt: skip
 
 
 def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -25,7 +26,7 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 async def keys_of(chain: Chain) -> Keys | Failure:
     told: asyncio.Future[Keys | Failure] = asyncio.get_running_loop().create_future()
     chain.wait(told.set_result)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         return await told
 
 

@@ -25,7 +25,7 @@ async def asked(path: str, body: bytes, kind: bytes = JSON) -> Waiting:
     ear = Waiting()
     Echo(asyncio.get_running_loop()).send(sent(path, body, kind), ear)
     assert (ear.status, ear.ended) == (0, [])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await ear.over.wait()
     return ear
 

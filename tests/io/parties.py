@@ -94,7 +94,7 @@ class Heard:
     def text(self) -> bytes:
         return b"".join(self.parts)
 
-    async def end(self, seconds: float = 10) -> "Heard":
+    async def end(self, seconds: float = 30) -> "Heard":
         async with asyncio.timeout(seconds):
             await self.over.wait()
         return self
@@ -137,7 +137,7 @@ class Party:
         await self.network.close_down()
 
 
-async def until(look: Callable[[], Any], seconds: float = 10) -> Any:
+async def until(look: Callable[[], Any], seconds: float = 30) -> Any:
     """The first true result."""
     async with asyncio.timeout(seconds):
         while not (found := look()):  # noqa: ASYNC110 - what is looked at are plain values

@@ -19,7 +19,7 @@ from parley.io.pool import Pool
 from parley.io.upstreams import upstreams
 from parley.ports import Call, Destination, Flight, Sink
 from parley.settings import Provider as Settled
-from parley.settings import Settings
+from parley.settings import Settings, Signing
 
 HOME = "https://bedrock-runtime.eu-west-1.amazonaws.com"
 PATH = b"/model/us.anthropic.claude-v1%3A0/converse-stream"
@@ -160,7 +160,7 @@ async def test_a_whole_call_over_a_real_connection(monkeypatch: pytest.MonkeyPat
         for _ in range(2):
             ear = Waiting()
             upstream.send(asked, ear)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(30):
                 await ear.over.wait()
             assert ear.whole == (200, b"hello")
         pool.close()
@@ -212,7 +212,7 @@ async def test_a_caller_that_left_while_waiting_is_not_sent_for() -> None:
 async def test_keys_that_do_not_come_in_time() -> None:
     hand, chain, ear = Hand(), Silent(), Waiting()
     BedrockUpstream(asyncio.get_running_loop(), hand, chain).send(call(first_byte=0.01), ear)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await ear.over.wait()
     assert ear.failure == ("upstream_timeout", "credentials")
     chain.heard[0](Keys(PLAIN, None))
@@ -223,7 +223,7 @@ async def test_failures_never_come_before_send_returns() -> None:
     loop, hand, ear = asyncio.get_running_loop(), Hand(), Waiting()
     upstream = BedrockUpstream(loop, hand, Chain(loop))
     upstream.send(call(), ear)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         await ear.over.wait()
     assert ear.failure == ("upstream_auth", "credentials")
     again = Waiting()
@@ -242,3 +242,51 @@ async def test_the_transport_is_made_only_for_those_who_need_it() -> None:
     signing = upstreams(Settings(providers={"a": Settled(name="a", **row, transport="bedrock")}), loop)
     assert "bedrock" not in plain
     assert isinstance(signing["bedrock"], BedrockUpstream)
+
+
+async def test_each_provider_is_asked_with_its_own_keys() -> None:
+    loop, hand = asyncio.get_running_loop(), Hand()
+    own = BedrockUpstream(loop, hand, Silent(), lambda signing: Chain(loop, signing=signing))
+    first, second = Signing(access_key="AKIAA", secret_key="a"), Signing(access_key="AKIAB", secret_key="b", region="r")
+    for signing in (first, second, first):
+        sent = len(hand.sent)
+        asked = call()
+        to = Destination(method=b"POST", origin=HOME, path=PATH, signing=signing)
+        own.send(Call(to, asked.head, asked.body, 30.0), Waiting())
+        async with asyncio.timeout(30):
+            while len(hand.sent) == sent:
+                await settle()
+    tellers = [lines(one.head)["authorization"] for one in hand.sent]
+    assert [one.partition("Credential=")[2].partition("/")[0] for one in tellers] == ["AKIAA", "AKIAB", "AKIAA"]
+    assert ["/eu-west-1/" in one for one in tellers] == [True, False, True]
+    assert "/r/bedrock/" in tellers[1]
+
+
+async def test_keys_that_no_provider_has_any_more_are_forgotten() -> None:
+    loop, hand = asyncio.get_running_loop(), Hand()
+    chains: list[Signing] = []
+
+    def chain(signing: Signing) -> Chain:
+        chains.append(signing)
+        return Silent()
+
+    upstream = BedrockUpstream(loop, hand, Silent(), chain)
+    kept, gone = Signing(access_key="A", secret_key="a"), Signing(access_key="B", secret_key="b")
+
+    def ask(signing: Signing) -> None:
+        to = Destination(method=b"POST", origin=HOME, path=PATH, signing=signing)
+        upstream.send(Call(to, HEAD, (b"",), 30.0), Waiting()).cancel()
+
+    for signing in (kept, gone, kept, gone):
+        ask(signing)
+    assert chains == [kept, gone]
+    upstream.adopt([settled("a", kept), settled("b", None)])
+    for signing in (kept, gone):
+        ask(signing)
+    assert chains == [kept, gone, gone]
+
+
+def settled(name: str, signing: Signing | None) -> Settled:
+    return Settled(
+        name=name, type="b", wire="bedrock", endpoints=(HOME,), paths={}, transport="bedrock", signing=signing
+    )

@@ -25,7 +25,7 @@ async def asked(port: int, **more: Any) -> Waiting:
     upstream, ear = LibraryUpstream(asyncio.get_running_loop()), Waiting()
     upstream.send(call(port, **more), ear)
     assert (ear.status, ear.ended) == (0, [])
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await ear.over.wait()
     await closed(upstream)
     return ear
@@ -141,7 +141,7 @@ async def test_a_cancelled_call_says_nothing_and_closes() -> None:
     async with listening(talk) as port:
         upstream, ear = LibraryUpstream(asyncio.get_running_loop()), Waiting()
         flight = upstream.send(call(port), ear)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await ear.spoken.wait()
             flight.cancel()
             await gone.wait()
@@ -154,7 +154,7 @@ async def test_a_paused_answer_waits() -> None:
         upstream, ear = LibraryUpstream(asyncio.get_running_loop()), Waiting()
         flight = upstream.send(call(port), ear)
         flight.pause()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await ear.begun.wait()
             await settle()
             assert ear.content == b""

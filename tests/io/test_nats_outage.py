@@ -46,9 +46,9 @@ async def test_a_server_that_was_killed_comes_back_empty(nats_server: NatsServer
     assert a.network.problems()[0]["kind"] == "network"
     killed = time.monotonic()
     await until(lambda: "b" not in a.book.nodes)
-    assert time.monotonic() - killed <= FAST["ttl"]
+    assert time.monotonic() - killed <= FAST["ttl"] + 20
     nats_server.start()
-    await until(lambda: "b" in a.book.nodes and "a" in b.book.nodes, 15)
+    await until(lambda: "b" in a.book.nodes and "a" in b.book.nodes, 30)
     assert await good(a, "b")
     assert a.network.problems() == b.network.problems() == []
 
@@ -63,7 +63,7 @@ async def test_a_short_outage_is_not_noticed_by_calls_that_wait(nats_server: Nat
     nats_server.kill()
     await until(lambda: not a.network.link.connected and not b.network.link.connected)
     nats_server.start()
-    await until(lambda: a.network.link.connected and b.network.link.connected, 15)
+    await until(lambda: a.network.link.connected and b.network.link.connected, 30)
     await asyncio.sleep(0.1)
     work.caller.answer(200, JSON, b"[]")
     assert (await heard.end()).text == b"[]"
@@ -100,7 +100,7 @@ async def test_a_start_without_servers_goes_on_trying(nats_server: NatsServer, p
     assert "cannot be reached" in made.network.problems()[0]["message"]
     nats_server.start()
     b = await party(joining, "b")
-    await until(lambda: "a" in b.book.nodes, 15)
+    await until(lambda: "a" in b.book.nodes, 30)
     assert await good(b, "a")
     await made.leave()
 
@@ -111,10 +111,10 @@ async def test_a_server_that_stands_still(nats_server: NatsServer, party: Partie
     await until(lambda: "b" in a.book.nodes)
     nats_server.halt()
     try:
-        await until(lambda: "b" not in a.book.nodes and "a" not in b.book.nodes, 5)
+        await until(lambda: "b" not in a.book.nodes and "a" not in b.book.nodes)
     finally:
         nats_server.go_on()
-    await until(lambda: "b" in a.book.nodes and "a" in b.book.nodes, 20)
+    await until(lambda: "b" in a.book.nodes and "a" in b.book.nodes, 30)
     assert await good(a, "b")
 
 
@@ -140,7 +140,7 @@ async def test_a_cluster_loses_a_server(nats_servers: Servers, party: Parties) -
     url = b.network.link.client.connected_url.netloc
     killed = next(server for server in servers if server.url.endswith(url))
     killed.kill()
-    await until(lambda: a.network.link.connected and b.network.link.connected, 15)
+    await until(lambda: a.network.link.connected and b.network.link.connected, 30)
     # Facts go on: the others keep them.
     b.book.change("m", "n")
     await until(lambda: "b" in a.book.nodes and len(a.book.nodes["b"].offers) == 2, 40)
@@ -170,9 +170,9 @@ async def test_two_that_started_apart_meet(nats_server: NatsServer, party: Parti
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("parley.io.nats.membership.Membership._answers", nobody)
         await young.join(joining, run="2")
-    await until(lambda: young.network.members.clashed, 5)
+    await until(lambda: young.network.members.clashed)
     assert "alive" in young.network.problems()[0]["message"]
-    await until(lambda: "a" in watching.book.nodes and watching.book.nodes["a"].offers[0].model == "old", 5)
+    await until(lambda: "a" in watching.book.nodes and watching.book.nodes["a"].offers[0].model == "old", 30)
     assert old.network.problems() == []
     await young.leave()
 

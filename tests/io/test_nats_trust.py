@@ -1,6 +1,7 @@
 """Nodes that are not what they say, and what nobody between two nodes may read."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from parties import JSON, Party, until
 from fixtures.nats import NatsServer
 from parley.io.nats.keys import Identity
 from parley.nodes import frames
+from parley.nodes.calling import BEAT_SECONDS
 from parley.nodes.facts import Facts, Offer
 from parley.nodes.frames import Asked, Opening
 from parley.nodes.joining import Joining
@@ -60,12 +62,13 @@ async def test_what_can_be_overheard(nats_server: NatsServer, party: Parties, st
     a, _ = await party(joining, "a"), await party(joining, "b", "m")
     await until(lambda: "b" in a.book.nodes)
     found = await overheard(stranger)
+    began = time.monotonic()
     body = b'{"model":"m","x":"' + SECRET_WORD + b'"}'
     assert (await a.call("b", body=body)[1].end()).text == b'"' + SECRET_WORD + b'"'
     await until(lambda: len(found) >= 2)
     await stranger.flush()
-    # One message there and one back is all of it.
-    assert len(found) == 2
+    # One message there and one back is all of it, unless it took so long that each side gave signs of life.
+    assert len(found) <= 2 + 2 * ((time.monotonic() - began) // BEAT_SECONDS)
     said = b"".join(found)
     assert (SECRET_WORD in said) == (encrypt == "off")
     assert (b"content-type" in said) == (encrypt == "off")
@@ -166,12 +169,12 @@ async def test_a_call_that_is_said_again_is_not_taken(nats_server: NatsServer, p
     await stranger.flush()
     await a.call("b")[1].end()
     await until(lambda: found)
-    answer = await stranger.request(call_of(b), found[0].data, timeout=2)
+    answer = await stranger.request(call_of(b), found[0].data, timeout=30)
     assert answer.data == frames.REFUSAL
     # The same with a name of its own does not open, for the name is part of the keys.
     opening, rest = frames.read_opening(found[0].data)
     other = frames.opened(msgspec.structs.replace(opening, token="f" * 24), rest)
-    answer = await stranger.request(call_of(b), other, timeout=2)
+    answer = await stranger.request(call_of(b), other, timeout=30)
     assert answer.data == frames.REFUSAL
     assert len(b.works) == 1
 
@@ -183,10 +186,10 @@ async def test_calls_in_the_clear_are_refused_where_they_are_sealed(
     plain = frames.Plain()
     asked = Asked("chat", "parley", "m", "", JSON, 5.0, 1000, 2)
     message = frames.opened(Opening(1, "abc", "x", "k", b""), plain.wrap(frames.ASK, frames.ask(asked, b"{}")))
-    answer = await stranger.request(call_of(b), message, timeout=2)
+    answer = await stranger.request(call_of(b), message, timeout=30)
     assert answer.data == frames.REFUSAL
     for broken in (b"", b"\xff" * 40, message[:30], message[:-20]):
-        answer = await stranger.request(call_of(b), broken, timeout=2)
+        answer = await stranger.request(call_of(b), broken, timeout=30)
         assert answer.data == frames.REFUSAL
     assert b.works == []
     await asyncio.sleep(0)

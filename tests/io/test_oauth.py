@@ -91,7 +91,7 @@ class Source:
     def __call__(self) -> Token:
         self.asked += 1
         self.threads.add(threading.get_ident())
-        assert self.gate.wait(10)
+        assert self.gate.wait(30)
         if self.fault is not None:
             raise self.fault
         return Token(f"token-{self.asked}", self.seconds)
@@ -113,7 +113,7 @@ class Rig:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             if true():
                 return

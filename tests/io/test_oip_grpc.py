@@ -98,7 +98,7 @@ async def ask(upstream: GrpcInferUpstream, where: Destination, body: bytes = BOD
     ear = Waiting()
     upstream.send(Call(where, HEAD, (body[:9], memoryview(body)[9:]), total), ear)
     assert ear.status == 0
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await ear.over.wait()
     return ear
 
@@ -256,7 +256,7 @@ async def test_a_server_that_goes_in_the_middle_of_a_call(server: Server, upstre
     upstream.send(Call(to(server.port), HEAD, (BODY,), 10.0), ear)
     await began.wait()
     await server.stop()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await ear.over.wait()
     assert ear.failure == ("upstream_closed", "closed_before_headers")
 
@@ -278,7 +278,7 @@ async def test_a_cancelled_call_is_ended_there_too(server: Server, upstream: Grp
     flight.pause()
     flight.resume()
     flight.cancel()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await ended.wait()
     assert (ear.status, ear.ended) == (0, [])
 

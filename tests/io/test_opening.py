@@ -56,7 +56,7 @@ async def asked(origin: str, proxies: dict[str, str] | None = None, **more: Any)
     loop = asyncio.get_running_loop()
     pool, ear = Pool(loop, Opener(loop, proxies or {})), Waiting()
     pool.send(call(origin, **more), ear)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await ear.over.wait()
     pool.close()
     return ear

@@ -26,7 +26,7 @@ async def shelf(redis_server: RedisServer, number: int) -> AsyncIterator[RedisSh
 async def asked(call: Callable[[Callable[[Any], None]], None]) -> Any:
     future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     call(future.set_result)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         return await future
 
 

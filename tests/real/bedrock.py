@@ -137,4 +137,4 @@ def serving(make: Callable[[], Bedrock] = Bedrock) -> Iterator[Bedrock]:
     finally:
         server.shutdown()
         server.server_close()
-        thread.join(5)
+        thread.join(30)

@@ -40,7 +40,7 @@ def chunks() -> list[dict[str, Any]]:
 def slowly() -> Iterator[bytes]:
     """One word, and nothing more for as long as a test may take."""
     yield b"data: %b\n\n" % json.dumps(chunks()[0], ensure_ascii=False).encode()
-    LEFT.wait(10)
+    LEFT.wait(30)
 
 
 def answer(seen: Seen) -> Told:

@@ -26,7 +26,7 @@ class Node(NamedTuple):
     def post(self, path: str, body: Any, **headers: str) -> Answer:
         """POST of an object, or of text."""
         content = {"content": body} if isinstance(body, bytes | str) else {"json": body}
-        found = httpx2.post(f"{self.gateway.url}/api/v0/{path}", headers=headers, timeout=20, **content)
+        found = httpx2.post(f"{self.gateway.url}/api/v0/{path}", headers=headers, timeout=30, **content)
         return Answer(found.status_code, found.json())
 
     def get(self, path: str, **headers: str) -> Answer:
@@ -61,4 +61,4 @@ class Node(NamedTuple):
     def openai(self, model: str, path: str = "chat/completions", **more: Any) -> Any:
         """The same as callers of OpenAI ask."""
         body = {"model": model, "messages": SAID, **more}
-        return httpx2.post(f"{self.gateway.url}/v1/{path}", json=body, timeout=20)
+        return httpx2.post(f"{self.gateway.url}/v1/{path}", json=body, timeout=30)

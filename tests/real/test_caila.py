@@ -42,7 +42,7 @@ def place(parley_for_module: Start, tmp_path_factory: pytest.TempPathFactory) ->
 def post(place: Place, path: str, body: Any, **headers: str) -> httpx.Response:
     raw = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return httpx.post(place.url + path, content=raw.encode(), headers=named, timeout=10)
+    return httpx.post(place.url + path, content=raw.encode(), headers=named, timeout=30)
 
 
 # REST
@@ -80,7 +80,7 @@ def test_stored_configs(place: Place) -> None:
     core = f"{place.url}/api/mlpcore/account/just-ai/model/openai-proxy/predict-config"
     usual = {"name": "обычный", "isDefault": True, "config": '{"temperature": 0.25, "x": 1}'}
     other = {"config": json.dumps({"temperature": 0.5})}
-    with httpx.Client(timeout=10) as http:
+    with httpx.Client(timeout=30) as http:
         made = [http.post(core, json=one).json() for one in (usual, other)]
         ids = [one["id"]["configId"] for one in made]
         first = {"accountId": "just-ai", "modelId": "openai-proxy", "configId": ids[0]}
@@ -172,7 +172,7 @@ def test_the_npm_sdk(place: Place, modules: Path, base: str) -> None:
     words = [f"{place.url}/api/adapters/{base}", "k", "just-ai/openai-proxy", "Привет"]
     env = {"PATH": os.environ["PATH"], "NODE_PATH": str(modules)}
     told = subprocess.run(
-        [node, "--no-warnings", script, *words], env=env, capture_output=True, text=True, check=False, timeout=60
+        [node, "--no-warnings", script, *words], env=env, capture_output=True, text=True, check=False, timeout=90
     )
     assert (told.returncode, told.stderr) == (0, "")
     assert json.loads(told.stdout) == {

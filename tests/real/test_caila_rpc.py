@@ -21,7 +21,7 @@ def place(parley_for_module: Start, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture(scope="module")
 def rpc(place: Place) -> Iterator[Rpc]:
     with grpc.insecure_channel(place.rpc) as channel:
-        grpc.channel_ready_future(channel).result(10)
+        grpc.channel_ready_future(channel).result(30)
         yield Rpc(channel)
 
 
@@ -83,7 +83,7 @@ def test_requests_in_pieces(place: Place, rpc: Rpc, cut: bool) -> None:
 def test_a_caller_that_leaves(place: Place, rpc: Rpc) -> None:
     data = {**REQUEST, "stream": True, "slow": True}
     call = rpc.streamed(asked(data, headers={"x-request-id": "leaver-1"}))
-    eventually(lambda: any(seen.body.get("slow") for seen in place.provider.seen), 5, "the provider is asked")
+    eventually(lambda: any(seen.body.get("slow") for seen in place.provider.seen), 30, "the provider is asked")
     call.cancel()
     assert place.gateway.ended("leaver-1")["outcome"] == "client_abort"
     LEFT.set()

@@ -101,9 +101,9 @@ def test_a_provider_that_gives_several_is_asked_once(client: openai.OpenAI, upst
 
 
 def test_gemini_callers(gateway: Gateway, upstream: Upstream) -> None:
-    client = genai.Client(api_key="any", http_options=types.HttpOptions(base_url=gateway.url))
     config = types.GenerateContentConfig(candidate_count=2)
-    made = client.models.generate_content(model="anthropic-plain", contents="What is it like?", config=config)
+    with genai.Client(api_key="any", http_options=types.HttpOptions(base_url=gateway.url)) as client:
+        made = client.models.generate_content(model="anthropic-plain", contents="What is it like?", config=config)
     assert made.candidates is not None
     texts = [part.text for one in made.candidates for part in (one.content.parts if one.content else None) or ()]
     assert texts == [words("anthropic")] * 2

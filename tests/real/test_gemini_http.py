@@ -111,7 +111,7 @@ def test_a_signature_goes_round_an_anthropic_caller(gateway: Gateway, provider: 
 
 
 def ask(gateway: Gateway, path: str, body: Any, headers: dict[str, str] | None = None) -> tuple[int, str, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=30)
     try:
         method = "GET" if body is None else "POST"
         connection.request(method, path, None if body is None else json.dumps(body), headers or {})

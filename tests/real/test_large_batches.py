@@ -83,7 +83,7 @@ def begun(gateway: Gateway, kept: Any, seconds: float) -> Any:
         _, batch = asked(gateway, "GET", f"/v1/batches/{batch['id']}")
         slowest = max(slowest, time.monotonic() - began)
     # Whoever asks for something else meanwhile is answered.
-    assert slowest < 5
+    assert slowest < 20
     assert asked(gateway, "POST", f"/v1/batches/{batch['id']}/cancel")[0] in (200, 409)
     return batch
 
@@ -112,7 +112,7 @@ def test_two_hundred_megabytes(gateway: Gateway, tmp_path: Path) -> None:
 def test_an_upload_that_breaks_off_leaves_nothing(gateway: Gateway, tmp_path: Path) -> None:
     folder = tmp_path / "parley.db-files"
     for text in (HEAD + b"x" * 100_000, HEAD.replace(b"purpose", b"nothing") + b"x" + TAIL):
-        connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=30)
         kind = {"content-type": f"multipart/form-data; boundary={BOUNDARY}"}
         connection.request("POST", "/v1/files", text, kind)
         assert connection.getresponse().status == 400

@@ -77,18 +77,18 @@ def post(gateway: Gateway, path: str, body: dict[str, Any]) -> tuple[int, dict[s
 
 
 def test_the_sdk_can_do_all_that_the_model_can(gateway: Gateway) -> None:
-    client = openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="none", max_retries=0)
-    chat = client.chat.completions.create(model="tiny", messages=tiny.user("hi"), tools=tiny.OPENAI_ONE)  # type: ignore[call-overload]
-    call = chat.choices[0].message.tool_calls[0].function
-    assert (call.name, json.loads(call.arguments)) == tiny.PARIS
-    pieces = client.chat.completions.create(model="tiny", messages=tiny.user("THINK"), stream=True)  # type: ignore[call-overload]
-    assert "".join(piece.choices[0].delta.content or "" for piece in pieces) == "Greetings!"
-    assert client.completions.create(model="tiny", prompt="<|assistant|>").choices[0].text == tiny.HI
-    vector = client.embeddings.create(model="tiny", input="<|assistant|>").data[0].embedding
-    assert (len(vector), sum(value * value for value in vector)) == (128, pytest.approx(1.0))
-    assert client.responses.create(model="tiny", input="COUNT").output_text == tiny.COUNT
+    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="none", max_retries=0) as client:
+        chat = client.chat.completions.create(model="tiny", messages=tiny.user("hi"), tools=tiny.OPENAI_ONE)  # type: ignore[call-overload]
+        call = chat.choices[0].message.tool_calls[0].function
+        assert (call.name, json.loads(call.arguments)) == tiny.PARIS
+        pieces = client.chat.completions.create(model="tiny", messages=tiny.user("THINK"), stream=True)  # type: ignore[call-overload]
+        assert "".join(piece.choices[0].delta.content or "" for piece in pieces) == "Greetings!"
+        assert client.completions.create(model="tiny", prompt="<|assistant|>").choices[0].text == tiny.HI
+        vector = client.embeddings.create(model="tiny", input="<|assistant|>").data[0].embedding
+        assert (len(vector), sum(value * value for value in vector)) == (128, pytest.approx(1.0))
+        assert client.responses.create(model="tiny", input="COUNT").output_text == tiny.COUNT
     # The log comes in batches.
-    assert len(eventually(lambda: found if len(found := children(gateway)) > 1 else None, 5, "two processes")) == 2
+    assert len(eventually(lambda: found if len(found := children(gateway)) > 1 else None, 30, "two processes")) == 2
 
 
 def test_texts_are_shaped_by_what_the_registration_says(gateway: Gateway) -> None:
@@ -119,7 +119,7 @@ def test_a_crash_in_a_stream_is_an_error_event_and_the_next_request_is_answered(
     asked = urllib.request.Request(f"{gateway.url}/v1/chat/completions", json.dumps(body).encode())
     with urllib.request.urlopen(asked, timeout=30) as answer:
         answer.readline()
-        (pid,) = eventually(lambda: children(gateway), 5, "the model is in the log")
+        (pid,) = eventually(lambda: children(gateway), 30, "the model is in the log")
         os.kill(pid, signal.SIGSEGV)
         rest = answer.read()
     events = [data for _, data in sse_events(rest[rest.index(b"data: ") :])]
@@ -131,7 +131,7 @@ def test_a_crash_in_a_stream_is_an_error_event_and_the_next_request_is_answered(
 
 def test_a_model_that_dies_between_requests_is_nobodys_error(gateway: Gateway) -> None:
     assert post(gateway, "/v1/chat/completions", {**COUNTING, "model": "tiny"})[0] == 200
-    (pid,) = eventually(lambda: children(gateway), 5, "the model is in the log")
+    (pid,) = eventually(lambda: children(gateway), 30, "the model is in the log")
     os.kill(pid, signal.SIGKILL)
     # Whether the gateway has seen it die or not: its own second try finds the model restarted.
     assert post(gateway, "/v1/chat/completions", {**COUNTING, "model": "tiny"})[0] == 200
@@ -141,13 +141,13 @@ def test_a_model_that_dies_between_requests_is_nobodys_error(gateway: Gateway) -
 def test_no_model_outlives_the_gateway(gateway: Gateway, number: signal.Signals) -> None:
     for path, more in (("chat/completions", {"messages": tiny.user("hi")}), ("embeddings", {"input": "a"})):
         assert post(gateway, f"/v1/{path}", {"model": "tiny", **more})[0] == 200
-    pids = eventually(lambda: len(found := children(gateway)) == 2 and found, 5, "two models are in the log")
+    pids = eventually(lambda: len(found := children(gateway)) == 2 and found, 30, "two models are in the log")
     assert pids
     assert [alive(pid) for pid in pids] == [True, True]
     gateway.signal(number)
-    gateway.child.process.wait(10)
+    gateway.child.process.wait(30)
     if number == signal.SIGKILL:
-        eventually(lambda: not any(alive(pid) for pid in pids), 5, "the models have noticed")
+        eventually(lambda: not any(alive(pid) for pid in pids), 30, "the models have noticed")
     assert [alive(pid) for pid in pids] == [False, False]
 
 
@@ -230,11 +230,11 @@ def test_an_interrupted_run_leaves_no_model(tiny_gguf: Path, tmp_path: Path) -> 
     command = [sys.executable, "-m", "parley", "run", str(tiny_gguf), "LOOP"]
     child = Child(command, bare_environment(tmp_path), tmp_path)
     try:
-        eventually(lambda: any("ready" in line for line in child.err), 20, "it has begun")
+        eventually(lambda: any("ready" in line for line in child.err), 30, "it has begun")
         listing = f"/proc/{child.pid}/task/{child.pid}/children"
-        (pid,) = eventually(lambda: [int(word) for word in Path(listing).read_text().split()], 5, "its model runs")
+        (pid,) = eventually(lambda: [int(word) for word in Path(listing).read_text().split()], 30, "its model runs")
         child.process.send_signal(signal.SIGINT)
-        assert child.process.wait(10) == 130
+        assert child.process.wait(30) == 130
         assert not alive(pid)
     finally:
         child.end()

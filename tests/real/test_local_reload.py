@@ -45,7 +45,7 @@ def test_engines_that_stay_run_on_and_others_end_after_their_last_stream(tiny_gg
         for name in ("one", "two"):
             body = {"model": name, "messages": tiny.user("hi")}
             assert status(gateway, "/v1/chat/completions", body) == 200
-        one, two = eventually(lambda: (found := pids(gateway, "engine.ready"))[1:] and found, 5, "two engines")
+        one, two = eventually(lambda: (found := pids(gateway, "engine.ready"))[1:] and found, 30, "two engines")
         endless = {"model": "two", "messages": tiny.user("LOOP"), "stream": True}
         stream = asked(gateway, "/v1/chat/completions", endless)
         reading = stream.getresponse()
@@ -59,10 +59,10 @@ def test_engines_that_stay_run_on_and_others_end_after_their_last_stream(tiny_gg
         assert pids(gateway, "engine.unload") == []
         reading.close()
         stream.close()
-        assert eventually(lambda: pids(gateway, "engine.unload"), 5, "the engine ends") == [two]
+        assert eventually(lambda: pids(gateway, "engine.unload"), 30, "the engine ends") == [two]
         assert status(gateway, "/v1/chat/completions", {**body, "model": "zero"}) == 200
         assert status(gateway, "/v1/chat/completions", {**body, "model": "one"}) == 200
-        ready = eventually(lambda: (found := pids(gateway, "engine.ready"))[2:] and found, 5, "three engines")
+        ready = eventually(lambda: (found := pids(gateway, "engine.ready"))[2:] and found, 30, "three engines")
         assert ready[:2] == [one, two]
         assert len(ready) == 3
     finally:

@@ -122,8 +122,10 @@ def test_every_dialect_asks_by_name(node: Node, text: Worker) -> None:
     answer = node.openai(f"node/{PROJECT}/Llama3-70B", tools=[tool])
     assert answer.json()["choices"][0]["message"]["content"] == "Hello there"
     assert answer.headers["x-parley-target"] == f"node/{PROJECT}/Llama3-70B"
-    client = anthropic.Anthropic(base_url=node.gateway.url, api_key="x")
-    with client.messages.stream(model="Llama3-70B", max_tokens=9, messages=SAID) as stream:  # type: ignore[arg-type]
+    with (
+        anthropic.Anthropic(base_url=node.gateway.url, api_key="x") as client,
+        client.messages.stream(model="Llama3-70B", max_tokens=9, messages=SAID) as stream,  # type: ignore[arg-type]
+    ):
         assert "".join(stream.text_stream) == "Hellothere"
     assert [sent.json["model"] for sent in text.sent] == ["Llama3-70B"] * 2
     assert text.sent[0].json["tools"] == [tool]
@@ -173,30 +175,31 @@ def test_a_worker_that_dies_leaves_the_rotation_and_comes_back(node: Node) -> No
     port = free_port()
     with worker(port) as made:
         assert node.register_model(f"{made.url}/v1/chat/completions", "mortal").status == 200
-        eventually(lambda: made.looks, 5, "a look at the worker")
+        eventually(lambda: made.looks, 30, "a look at the worker")
         assert made.looks[0] == "/"
         assert len(places(node, "mortal")) == 1
-    eventually(lambda: not places(node, "mortal"), 10, "three bad looks")
+    eventually(lambda: not places(node, "mortal"), 30, "three bad looks")
     assert node.chat("mortal").body["code"] == 1017
     assert node.openai(f"node/{PROJECT}/mortal").json()["error"]["code"] == "no_upstream"
     with worker(port):
-        eventually(lambda: places(node, "mortal"), 10, "two good looks")
+        eventually(lambda: places(node, "mortal"), 30, "two good looks")
         assert node.chat("mortal").status == 200
     node.post("ai/model/unregister", {"project": PROJECT, "model": "mortal"})
 
 
-def test_five_failed_calls_end_it_too(node: Node, text: Worker) -> None:
+def test_five_failed_calls_end_it_too(parley_server: Start) -> None:
+    # Good looks would bring it back while it is still being called.
+    node = Node(parley_server({"node": {"id": "node-a", "probe": "1h"}}))
     with worker() as made:
         assert node.register_model(f"{made.url}/v1/chat/completions", "sick", cid="b").status == 200
         codes = {node.chat("sick", proxy=False, cid="b").body["code"] for _ in range(5)}
         assert (codes, len(made.sent)) == ({9, 1007}, 5)
-        told = node.post("ai/project/peer", {"node_id": "node-a"}).body["data"][PROJECT]
+        told = node.post("ai/project/peer", {"node_id": "node-a"}).body["data"].get(PROJECT, [])
         assert [one for one in told if one["CID"] == "b"] == []
-        node.post("ai/model/unregister", {"project": PROJECT, "model": "sick", "cid": "b"})
 
 
 def test_the_freest_place_is_asked_and_the_next_one_where_it_fails(node: Node, text: Worker) -> None:
-    with worker(words="second") as second, httpx2.Client(timeout=20) as client:
+    with worker(words="second") as second, httpx2.Client(timeout=30) as client:
         assert node.register_model(f"{second.url}/v1/chat/completions", "held", cid="two").status == 200
         body = {"node_id": "node-a", "project": PROJECT, "model": "held", "messages": SAID}
         import threading
@@ -241,6 +244,6 @@ def test_a_model_of_llama_cpp(parley_server: Start, llama: Llama) -> None:
     ) as found:
         text = "".join(found.iter_text())
     assert text.endswith("data: [DONE]\n\n")
-    client = anthropic.Anthropic(base_url=node.gateway.url, api_key="x")
-    message = client.messages.create(model=llama.model, max_tokens=4, messages=SAID)  # type: ignore[arg-type]
+    with anthropic.Anthropic(base_url=node.gateway.url, api_key="x") as client:
+        message = client.messages.create(model=llama.model, max_tokens=4, messages=SAID)  # type: ignore[arg-type]
     assert message.usage.output_tokens > 0

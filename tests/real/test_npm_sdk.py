@@ -56,7 +56,7 @@ def ask(asked: tuple[str, Gateway], modules: Path) -> Ask:
         script = Path(__file__).parent / "npm/surface.js"
         env = {"PATH": os.environ["PATH"], "NODE_PATH": str(modules)}
         command = [node, "--no-warnings", script, gateway.url, model, task, *words]
-        told = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=60)
+        told = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=90)
         assert (told.returncode, told.stderr) == (0, "")
         found: dict[str, Any] = json.loads(told.stdout)
         return found

@@ -214,7 +214,7 @@ async def test_background_responses(later: openai.AsyncOpenAI, model: str) -> No
     assert refused.value.param == "temperature"
     queued = await later.responses.create(model=model, input=SAID[model][0], background=True)
     assert queued.status == "queued"
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         # Another process makes it, so there is no event to wait for.
         while (found := await later.responses.retrieve(queued.id)).status in ("queued", "in_progress"):  # noqa: ASYNC110
             await asyncio.sleep(0.01)

@@ -108,7 +108,7 @@ def test_what_is_not_registered_is_told(client: openai.OpenAI) -> None:
 def parley(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "parley", *arguments]
     env = bare_environment(folder) | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=30)
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=90)
 
 
 def test_check_and_models_know_them(folder: Path) -> None:

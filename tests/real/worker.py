@@ -1,6 +1,7 @@
 """A worker as nodes know it, which does what its models are called and records what it is sent."""
 
 import json
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -111,7 +112,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             if model == "held":
                 self.server.held.release()
-                self.server.hold.wait(10)
+                self.server.hold.wait(30)
             self._whole(self._answer(), kind="application/json")
 
     def _answer(self) -> str:
@@ -158,3 +159,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("connection", "close")
         self.end_headers()
         self.wfile.write(data)
+
+
+if __name__ == "__main__":
+    # A process of its own, which ends when its standard input does.
+    with worker() as alone:
+        print(alone.url, flush=True)  # noqa: T201 (the parent reads this line)
+        sys.stdin.read()

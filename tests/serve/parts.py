@@ -50,7 +50,7 @@ class Asked:
         self.coming.put_nowait({"type": "http.disconnect"})
 
     async def over(self) -> "Asked":
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await self.task
         return self
 

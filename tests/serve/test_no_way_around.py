@@ -143,7 +143,7 @@ def spent(parley_for_module: Start, tmp_path_factory: pytest.TempPathFactory) ->
             asked = {"name": "spent", "rpm": 1}
             key = http.post("/admin/api/keys", json=asked, headers={"x-api-key": "root"}).json()["key"]
             here = Spent(gateway, provider, calls, key, http)
-            eventually(lambda: here.post("/v1/chat/completions").status_code != 401, 3, "the key is known")
+            eventually(lambda: here.post("/v1/chat/completions").status_code != 401, 30, "the key is known")
             assert here.asked == 1
             yield here
             assert key not in "\n".join(gateway.stderr_lines())

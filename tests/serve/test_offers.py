@@ -22,7 +22,7 @@ def test_an_offer_with_a_body(gateway: Gateway, protocol: str) -> None:
         "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\n"
         f"Upgrade: {protocol}\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\nContent-Length: {len(BODY)}\r\n\r\n"
     )
-    with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as raw:
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=30) as raw:
         for _ in range(2):
             raw.sendall(head.encode() + BODY)
             answer = http.client.HTTPResponse(raw)
@@ -32,7 +32,7 @@ def test_an_offer_with_a_body(gateway: Gateway, protocol: str) -> None:
 
 
 def test_an_offer_on_a_path_that_is_not_hot(gateway: Gateway) -> None:
-    with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as raw:
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=30) as raw:
         raw.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n")
         answer = http.client.HTTPResponse(raw)
         answer.begin()
@@ -55,7 +55,7 @@ def test_an_offer_on_a_path_that_is_not_hot(gateway: Gateway) -> None:
     ],
 )
 def test_what_is_known_but_not_served(gateway: Gateway, method: str, path: str, status: int) -> None:
-    link = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=10)
+    link = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=30)
     link.request(method, path, b"{}" if method == "POST" else None)
     answer = link.getresponse()
     error = json.loads(answer.read())["error"]

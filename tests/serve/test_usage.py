@@ -15,7 +15,7 @@ KEY = {"authorization": "Bearer root"}
 
 
 def ask(gateway: Gateway, path: str, method: str = "GET", body: Any = None, **headers: str) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=30)
     try:
         connection.request(method, path, None if body is None else json.dumps(body), headers)
         answer = connection.getresponse()
@@ -49,7 +49,7 @@ def gateway(parley_server: Start, tmp_path: Any) -> Gateway:
         assert chat(made, model, "one two three") == 200
     assert chat(made, "nothing", "x") == 404
     assert ask(made, "/v1/chat/completions", "POST", {"model": "priced"})[0] == 401
-    eventually(lambda: len(told(made, "/admin/api/requests")["data"]) == 4, 10, "four requests are written down")
+    eventually(lambda: len(told(made, "/admin/api/requests")["data"]) == 4, 30, "four requests are written down")
     return made
 
 

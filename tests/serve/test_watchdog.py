@@ -24,21 +24,25 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 
 def told(reader: int) -> list[dict[str, object]]:
+    """Of what is blocked here. The machine may stand still as well, wherever the loop is just then."""
     try:
-        return [json.loads(line) for line in os.read(reader, 65536).splitlines()]
+        lines = [json.loads(line) for line in os.read(reader, 65536).splitlines()]
     except BlockingIOError:
         return []
+    return [line for line in lines if any("the_culprit" in place for place in line["stack"])]
 
 
-def the_culprit(seconds: float) -> None:
+def the_culprit(seconds: float) -> float:
+    begun = time.monotonic()
     time.sleep(seconds)
+    return time.monotonic() - begun
 
 
 def deep(levels: int) -> None:
     if levels:
         deep(levels - 1)
     else:
-        the_culprit(0.5)
+        the_culprit(1.0)
 
 
 async def blocked(ends: tuple[int, int], *blocks: object) -> list[list[dict[str, object]]]:
@@ -63,20 +67,21 @@ async def blocked(ends: tuple[int, int], *blocks: object) -> list[list[dict[str,
 def runner(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[asyncio.Runner]:
     monkeypatch.setattr(lag, "EVERY_SECONDS", 0.02)
     monkeypatch.setattr(watchdog, "EVERY_SECONDS", 0.03)
-    monkeypatch.setattr(watchdog, "STALL_SECONDS", 0.2)
+    monkeypatch.setattr(watchdog, "STALL_SECONDS", 0.5)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop if request.param == "uvloop" else None) as made:
         yield made
 
 
 def test_every_stall_is_told_once_with_its_place(pipe: tuple[int, int], runner: asyncio.Runner) -> None:
+    took: list[float] = []
     first, short, second = runner.run(
-        blocked(pipe, lambda: the_culprit(0.6), lambda: the_culprit(0.1), lambda: deep(100))
+        blocked(pipe, lambda: the_culprit(1.1), lambda: took.append(the_culprit(0.1)), lambda: deep(100))
     )
-    assert short == []
+    assert short == [] or took[0] > 0.4
     for lines in (first, second):
         (line,) = lines
         assert line["event"] == "loop.stall"
-        assert float(str(line["seconds"])) >= 0.2
+        assert float(str(line["seconds"])) >= 0.5
         stack = line["stack"]
         assert isinstance(stack, list)
         assert stack[-1].endswith("the_culprit")

