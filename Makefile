@@ -1,5 +1,5 @@
 # Everything starts here. Only make and Python 3.11 are needed; the rest is set up on first use.
-.PHONY: serve test batch-lines fuzz messages bench sim check spec spec-diff tables image lock clean
+.PHONY: serve test batch-lines fuzz messages outage bench sim check spec spec-diff tables image lock clean
 
 # make serve ARGS="parley.yaml --listen 127.0.0.1:8080"
 # The data path is compiled where a C compiler and Python's headers are; PARLEY_COMPILE=0 goes without, 1 insists.
@@ -31,12 +31,21 @@ fuzz:
 messages:
 	@scripts/install --dev
 	@scripts/system-packages test
-	@PARLEY_MESSAGES=$(or $(MANY),10000) scripts/test tests/real/test_messaging.py -k killed $(ARGS)
+	@PARLEY_MESSAGES=$(or $(MANY),10000) scripts/test tests/real/test_messaging.py -k killed -rP $(ARGS)
+
+# make outage           kill -9 of the database under load, a minute without it: no request fails, nothing is lost
+# make outage SECONDS=10
+outage:
+	@scripts/install --dev
+	@scripts/system-packages test
+	@PARLEY_OUTAGE=$(or $(SECONDS),60) scripts/test tests/faults/test_outage.py -s $(ARGS)
 
 # make bench            everything, three rounds (some minutes)
 # make bench BENCH=short  nginx and Parley only, a few seconds each
 # make bench BENCH=pairs  a streamed chat from every dialect to every provider's wire, beside nginx (some minutes)
 # make bench BENCH=caila  Caila's envelopes beside the same calls without one (a minute)
+# make bench BENCH=messages  messages of NATS JetStream beside the same requests over HTTP (half a minute)
+# make bench BENCH=nodes  a call through a second node beside the same call at the node itself (two minutes)
 # make bench BENCH=dapr  a conversation over gRPC beside a bare server of the same library
 # make bench WRITE=1    also writes docs/benchmarks.md; of the pairs, their section of it
 bench:

@@ -10,6 +10,7 @@ from typing import Protocol, TypeAlias
 from msgspec import Raw, Struct
 
 from parley.failure import Failure
+from parley.settings import Signing
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -34,7 +35,8 @@ class Clock(Protocol):
 class Destination(Struct, frozen=True, kw_only=True, eq=False):
     """Where calls go, and their limits: made once, compared by identity.
 
-    ``origin`` is scheme://host:port, ``path`` the target with its query. Limits in seconds and bytes.
+    ``origin`` is scheme://host:port, ``path`` the target with its query. Limits in seconds and bytes. ``signing``: what
+    calls are signed with, where their transport signs them.
     """
 
     method: bytes
@@ -44,6 +46,7 @@ class Destination(Struct, frozen=True, kw_only=True, eq=False):
     first_byte: float = 60.0
     idle: float = 60.0
     max_head: int = 65536
+    signing: Signing | None = None
 
 
 class Call:

@@ -75,6 +75,30 @@ class Engine(Struct, frozen=True, kw_only=True):
     memory: int | None = None
 
 
+class Signing(Struct, frozen=True, kw_only=True):
+    """What the calls to one provider are signed with, in place of what the chain of AWS's own tools finds.
+
+    "" is left to that chain. ``role`` is assumed with those credentials, for ``session`` and with ``external_id``.
+    """
+
+    region: str = ""
+    access_key: str = ""
+    secret_key: str = ""
+    token: str = ""
+    profile: str = ""
+    role: str = ""
+    session: str = ""
+    external_id: str = ""
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What nobody may read."""
+        return tuple(one for one in (self.secret_key, self.token, self.external_id) if one)
+
+    def __repr__(self) -> str:
+        return f"Signing(region={self.region!r}, role={self.role!r})"
+
+
 class Provider(Struct, frozen=True, kw_only=True):
     """A place models are served. ``endpoints`` are base URLs such as https://host/v1 (no final slash);
     ``paths`` maps an operation to the path below it, ``{model}`` replaced by the model's name, ``{path}`` by the same
@@ -106,6 +130,7 @@ class Provider(Struct, frozen=True, kw_only=True):
     trips: int | None = None
     rests: float | None = None
     engine: Engine | None = None
+    signing: Signing | None = None
 
     @property
     def label(self) -> str:
@@ -213,12 +238,14 @@ class Ledger(Struct, frozen=True):
 
 class Batches(Struct, frozen=True):
     """How batches are worked on: where files are kept ("" for beside the store), lines asked at one time by one
-    process, tries of a line, and behind what they stand in line."""
+    process, tries of a line, behind what they stand in line, and for how many seconds batches and their files are
+    kept."""
 
     files: str = ""
     parallel: int = 16
     attempts: int = 5
     priority: Priority = "low"
+    keep: float = 30 * 86400.0
 
 
 class Telemetry(Struct, frozen=True):

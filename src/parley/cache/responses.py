@@ -19,7 +19,7 @@ from parley.gateway.job import Job
 from parley.gateway.metrics import CACHE
 from parley.ports import Caller, Headers
 from parley.settings import Registration
-from parley.wire import Reply
+from parley.wire import Reply, Wire
 
 # The largest answer that is kept.
 MOST: Final = 8 * 1024 * 1024
@@ -113,21 +113,30 @@ class _Look:
             job.replay(_replayed(answer, age))
             return
         cache.count("failed" if isinstance(found, Failure) else "miss")
-        job.through(lambda caller: Keeping(caller, self.keep, self._plan.most))
+        # Apart from the job, which must not come to hold itself.
+        keeper = _Keeper(cache, self._plan, self.key, job.inlet.wire)
+        job.through(lambda caller: Keeping(caller, keeper.keep, keeper.plan.most))
         if self.asynchronous:
             job.proceed()
         else:
             self.heard_nothing = True
 
+
+class _Keeper:
+    """What is kept of one answer, and where."""
+
+    def __init__(self, cache: ResponseCache, plan: Plan, key: bytes, wire: Wire) -> None:
+        self._cache, self.plan, self._key, self._wire = cache, plan, key, wire
+
     def keep(self, head: bytes, body: bytes, stream: bool) -> None:
         """The caller has the whole of a good answer."""
         lines, target = own_lines(head)
-        wire = self._job.inlet.wire
+        wire = self._wire
         # A stream of another type is none of its wire's events (sound).
         raw = stream and b"content-type: %b\r\n" % wire.stream_type not in lines
         if target and (raw or is_entire(wire, body, stream=stream)):
             kept = stored(Answer(self._cache.wall(), target, stream, lines, body))
-            self._plan.shelf.put(self.key, kept, self._plan.ttl, _nobody)
+            self.plan.shelf.put(self._key, kept, self.plan.ttl, _nobody)
 
 
 class Keeping:

@@ -77,8 +77,16 @@ def _as_worker() -> None:
     from parley.serve.worker import VARIABLE, work
 
     given = os.environ.pop(VARIABLE, None)
-    if given is not None:
-        raise click.exceptions.Exit(work(given))
+    if given is None:
+        return
+    from parley.nodes.joining import DuplicateError
+
+    try:
+        code = work(given)
+    except DuplicateError as error:
+        # The first one ends with us: see parley.serve.workers.
+        stop(Code.USAGE, f"{error}.")
+    raise click.exceptions.Exit(code)
 
 
 def _need_grpc() -> None:

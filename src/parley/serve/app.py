@@ -64,7 +64,8 @@ def application(house: House) -> Starlette:
 
         routes += admin.routes(house, house.reload)
     handlers = {404: pages.unknown, 405: pages.unknown}
-    return Starlette(routes=routes, exception_handlers=handlers, middleware=[Middleware(Guard, house=house)])
+    middleware = [Middleware(dapr.Folded), Middleware(Guard, house=house)]
+    return Starlette(routes=routes, exception_handlers=handlers, middleware=middleware)
 
 
 def _nothing() -> None:
@@ -126,7 +127,7 @@ class Pages:
         """No such path, or not with this method."""
         raw = bytes(request.scope.get("raw_path") or str(request.scope["path"]).encode())
         path, known = raw.decode("latin-1")[:200], below(str(request.scope["path"]))
-        invoked = dapr.unknown(path)
+        invoked = dapr.unknown(raw)
         if invoked is not None:
             return invoked
         verdict = None if known is None else described.unserved(request.method, known, request.url.query)

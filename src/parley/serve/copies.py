@@ -51,7 +51,7 @@ class CopyMaker:
             made, cut = kept(said, wanted.size, scrub)
             bodies.keep(link, name, {**told, "request": asked, "answer": made, "cut": short or cut})
 
-        self._store.change_then(work, None, len(request) + len(answer))
+        self._store.leave(work, len(request) + len(answer), (bodies.name(job.request.id),))
 
     def _meant(self, holder: Holder) -> bool:
         known = self._known.get(holder.id)

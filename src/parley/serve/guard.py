@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from parley.failure import Failure, ParleyError
+from parley.failure import REJECTED, Failure, ParleyError
 from parley.gateway import heads
 from parley.gateway.keyring import Entry
 from parley.serve.exchange import source_of
@@ -101,7 +101,7 @@ class Guard:
         gateway = self._house.gateway
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), None)
         request_id = gateway.request_id(given)
-        gateway.metrics.count("parley_rejected_total", failure.log_kind)
+        gateway.metrics.count("parley_rejected_total", REJECTED.get(failure.kind, failure.log_kind))
         status, body = load(self._wire(scope)).encode_error(failure, request_id)
         kind = "application/json" if body.startswith(b"{") else "text/plain; charset=utf-8"
         answer = Response(body, status, {"x-request-id": request_id, "request-id": request_id}, kind)

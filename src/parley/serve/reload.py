@@ -20,6 +20,11 @@ from parley.settings import Settings
 
 # What is set up once: sockets, the file of what is kept, the way to the collector.
 FIXED: Final = ("listen", "store", "telemetry")
+# Of ``node`` what a node is to others, and how it came among them.
+FIXED_NODE: Final = (
+    *("id", "network", "credentials", "nkey", "user", "password", "token", "tls", "encrypt"),
+    *("ttl", "heartbeat", "bucket", "replicas", "trust", "allow"),
+)
 
 
 class Adoption:
@@ -80,6 +85,7 @@ def settled(before: Settings, wanted: Settings) -> Settings:
     """What is wanted, as far as it can be without a restart. Providers and registrations that are equal stay the same
     object, so that nothing about them is new."""
     kept = {name: getattr(before, name) for name in FIXED}
+    node = replace(wanted.node, **{name: getattr(before.node, name) for name in FIXED_NODE})
     providers = {
         name: one if one != (known := before.providers.get(name)) or known is None else known
         for name, one in wanted.providers.items()
@@ -88,12 +94,14 @@ def settled(before: Settings, wanted: Settings) -> Settings:
         pair: one if one != (model := before.registrations.get(pair)) or model is None else model
         for pair, one in wanted.registrations.items()
     }
-    return replace(wanted, providers=providers, registrations=registrations, **kept)
+    return replace(wanted, providers=providers, registrations=registrations, node=node, **kept)
 
 
 def restarts(wanted: Settings, settings: Settings) -> list[dict[str, Any]]:
     """Notices of what is wanted and takes a restart."""
     fixed = [name for name in FIXED if getattr(wanted, name) != getattr(settings, name)]
+    node, now = wanted.node, settings.node
+    fixed += [f"node.{name}" for name in FIXED_NODE if getattr(node, name) != getattr(now, name)]
     return [{"kind": "restart", "message": f"{name} has changed; it takes a restart"} for name in fixed]
 
 

@@ -19,8 +19,9 @@ from parley.serve import asked
 from parley.serve.house import House
 from parley.store import Store, conversations, responses
 from parley.store.conversations import Conversation
-from parley.store.items import Item, page, shown
+from parley.store.items import REFERENCE, Item, kind_of, page, shown
 from parley.store.replay import replayed
+from parley.store.store import all_of
 from parley.store.worker import Link
 from parley.wire.inlets import below, dialect_of, model_prefixes
 
@@ -88,6 +89,11 @@ def _json(body: bytes, status: int = 200) -> Response:
     return Response(body, status, media_type=_JSON)
 
 
+def _referred(items: list[bytes], owner: str) -> tuple[str, ...]:
+    """What they may name, wherever their owner has it."""
+    return (all_of(owner),) if any(kind_of(body) == REFERENCE for body in items) else ()
+
+
 class Stored:
     """Handlers. They raise ParleyError; whoever calls them gives it the dialect's shape."""
 
@@ -101,7 +107,7 @@ class Stored:
         """GET: the object as it was answered, or told again as events."""
         after = asked.stream(request.query_params)
         owner, response_id = self._owner(request), request.path_params["response_id"]
-        found = await self._store.ask(lambda link: responses.fetch(link, owner, response_id))
+        found = await self._store.ask(lambda link: responses.fetch(link, owner, response_id), (response_id,))
         if after is None:
             return _json(found.body)
         if found.status in responses.UNDER_WAY:
@@ -123,7 +129,8 @@ class Stored:
         """GET: all that it was made from, what came before included."""
         cut = asked.cut(request.query_params)
         owner, response_id = self._owner(request), request.path_params["response_id"]
-        return _json(_encode(await self._store.ask(lambda link: responses.input_items(link, owner, response_id, cut))))
+        work = lambda link: responses.input_items(link, owner, response_id, cut)  # noqa: E731
+        return _json(_encode(await self._store.ask(work, (response_id,))))
 
     # Conversations
 
@@ -140,12 +147,12 @@ class Stored:
         def create(link: Link) -> Conversation:
             return conversations.create(link, owner, new, responses.resolved(link, items, owner, "items"))
 
-        return _json((await self._store.change(create)).json())
+        return _json((await self._store.change(create, _referred(items, owner))).json())
 
     async def conversation(self, request: Request) -> Response:
         """GET."""
         owner, named = self._named(request)
-        found = await self._store.ask(lambda link: conversations.fetch(link, owner, named))
+        found = await self._store.ask(lambda link: conversations.fetch(link, owner, named), (named,))
         return _json(found.json())
 
     async def describe(self, request: Request) -> Response:
@@ -157,13 +164,15 @@ class Stored:
         metadata, now = asked.metadata(found["metadata"]), self._store.wall()
         asked.checks("conversation_update", body)
         owner, named = self._named(request)
-        made = await self._store.change(lambda link: conversations.describe(link, owner, named, metadata, now))
+        made = await self._store.change(
+            lambda link: conversations.describe(link, owner, named, metadata, now), (named,)
+        )
         return _json(made.json())
 
     async def remove(self, request: Request) -> Response:
         """DELETE, its items with it."""
         owner, named = self._named(request)
-        await self._store.change(lambda link: conversations.remove(link, owner, named))
+        await self._store.change(lambda link: conversations.remove(link, owner, named), (named,))
         return _json(_encode({"id": named, "object": "conversation.deleted", "deleted": True}))
 
     # Their items
@@ -172,7 +181,9 @@ class Stored:
         """GET: a page of items."""
         cut = asked.cut(request.query_params)
         owner, named = self._named(request)
-        return _json(_encode(await self._store.ask(lambda link: conversations.listed(link, owner, named, cut))))
+        return _json(
+            _encode(await self._store.ask(lambda link: conversations.listed(link, owner, named, cut), (named,)))
+        )
 
     async def add(self, request: Request) -> Response:
         """POST: items at the end; they are the answer's list."""
@@ -189,21 +200,22 @@ class Stored:
             items = responses.resolved(link, bodies, owner, "items")
             return conversations.add(link, owner, named, items, now)
 
-        return _json(_encode(page(await self._store.change(add), more=False)))
+        about = (named, *_referred(bodies, owner))
+        return _json(_encode(page(await self._store.change(add, about), more=False)))
 
     async def item(self, request: Request) -> Response:
         """GET: one item."""
         asked.include(request.query_params)
         owner, named = self._named(request)
         item_id = request.path_params["item_id"]
-        found = await self._store.ask(lambda link: conversations.item(link, owner, named, item_id))
+        found = await self._store.ask(lambda link: conversations.item(link, owner, named, item_id), (named,))
         return _json(_encode(shown(found)))
 
     async def remove_item(self, request: Request) -> Response:
         """DELETE: one item; the answer is its conversation."""
         owner, named = self._named(request)
         item_id = request.path_params["item_id"]
-        left = await self._store.change(lambda link: conversations.drop_item(link, owner, named, item_id))
+        left = await self._store.change(lambda link: conversations.drop_item(link, owner, named, item_id), (named,))
         return _json(left.json())
 
     def _named(self, request: Request) -> tuple[str, str]:

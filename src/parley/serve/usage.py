@@ -59,7 +59,8 @@ class _Usage:
         name, now = request.path_params["request_id"], self._store.wall()
         try:
             words = self._words(request)
-            found = await self._store.ask(lambda link: bodies.fetch(link, name, now)) if self._store.exists else []
+            there, about = self._store.exists, (bodies.name(name),)
+            found = await self._store.ask(lambda link: bodies.fetch(link, name, now), about) if there else []
         except ParleyError as error:
             return refused(self._house, error.failure)
         return _answer(words, [told.said(row) for row in found], {})

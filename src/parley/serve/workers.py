@@ -33,6 +33,8 @@ TAKE_SECONDS: Final = 10.0
 TOGETHER_SECONDS: Final = 10.0
 # A worker drains for 30 s at most, then ends what is left.
 END_SECONDS: Final = 45.0
+# With this status a worker ends that finds wrong how all of them were started.
+UNFIT: Final = 2
 
 
 def supervise(settings: Settings, workers: int, *, ready: Callable[[], None], again: Source) -> int:
@@ -67,6 +69,7 @@ class Supervisor(Rereading):
         self._open = False
         self._stop = asyncio.Event()
         self._stopped_by: int | None = None
+        self._unfit = 0
 
     async def run(self, ready: Callable[[], None]) -> int:
         """Until told to stop; the exit code."""
@@ -85,7 +88,7 @@ class Supervisor(Rereading):
         self._listeners.close()
         if self._stopped_by is None:
             # What its first worker could not do we cannot do.
-            return max(1, first.status)
+            return max(1, self._unfit, first.status)
         return 130 if self._stopped_by == signal.SIGINT else 0
 
     async def take(self, reading: Reading, why: str) -> Reading:
@@ -165,6 +168,10 @@ class Supervisor(Rereading):
                 status = await self._lived(slot)
                 self._tell_count()
                 if self._stop.is_set() or not (slot.index or self._open or slot.prepared.is_set()):
+                    break
+                if status == UNFIT and not slot.prepared.is_set():
+                    self._unfit = status
+                    self._end_all(signal.SIGTERM)
                     break
                 await self._fell(slot, status)
         finally:
@@ -264,9 +271,12 @@ class Supervisor(Rereading):
     def _told_to_stop(self, number: int) -> None:
         again = self._stopped_by is not None and number == signal.SIGINT
         self._stopped_by = self._stopped_by or number
+        self._end_all(signal.SIGINT if again else signal.SIGTERM)
+
+    def _end_all(self, number: signal.Signals) -> None:
         self._stop.set()
         for slot in self._slots:
-            slot.kill(signal.SIGINT if again else signal.SIGTERM)
+            slot.kill(number)
 
     async def _end(self, tends: list[asyncio.Task[None]]) -> None:
         """Wait for the workers; those that do not end are ended."""

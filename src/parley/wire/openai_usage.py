@@ -81,12 +81,16 @@ def read_usage(value: dict[str, Any], tier: Any = None) -> Usage:
 
     A total that is just the sum is not kept.
     """
-    heard, spoken = _sound(value, "prompt_tokens_details"), _sound(value, "completion_tokens_details")
+    heard = spoken = cached = written = reasoning = None
     prompt, output = _count(value, "prompt_tokens") or 0, _count(value, "completion_tokens") or 0
     if value.get("total_tokens") == prompt + output:
         del value["total_tokens"]
-    cached, written = _details(value, "prompt_tokens_details", ("cached_tokens", "cache_write_tokens"))
-    (reasoning,) = _details(value, "completion_tokens_details", ("reasoning_tokens",))
+    if "prompt_tokens_details" in value:
+        heard = _sound(value, "prompt_tokens_details")
+        cached, written = _details(value, "prompt_tokens_details", ("cached_tokens", "cache_write_tokens"))
+    if "completion_tokens_details" in value:
+        spoken = _sound(value, "completion_tokens_details")
+        (reasoning,) = _details(value, "completion_tokens_details", ("reasoning_tokens",))
     return Usage(
         prompt,
         output,

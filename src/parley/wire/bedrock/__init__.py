@@ -41,6 +41,7 @@ WIRE = Wire(
     stream_decoder=ConverseDecoder,
     repeats=True,
     idle=("p",),
+    minds=False,
     unframed=delta_of,
     known=KNOWN,
     stream_type=b"application/vnd.amazon.eventstream",

@@ -42,6 +42,7 @@ CHAT = Wire(
     several=("n",),
     repeats=True,
     idle=("p",),
+    minds=False,
 )
 EMBED = Wire(
     name=embed.NAME,

@@ -108,6 +108,7 @@ GENERATE = Wire(
     repeats=True,
     # What is told of the token that the text is made of.
     idle=("id", "text", "logprob"),
+    minds=False,
     options=GenerateOptions.__struct_fields__,
     fitted=generate_fitted,
 )

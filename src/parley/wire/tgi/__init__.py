@@ -56,6 +56,7 @@ WIRE = Wire(
     stream_decoder=TokenDecoder,
     repeats=True,
     idle=("index", "id", "logprob"),
+    minds=False,
     options=("template",),
     fitted=fitted,
 )
@@ -72,6 +73,7 @@ HF_TEXT = Wire(
     stream_decoder=TokenDecoder,
     repeats=True,
     idle=("index", "id", "logprob"),
+    minds=False,
     options=("template",),
     fitted=task_fitted,
 )
