@@ -181,63 +181,87 @@ def shared(postgres: Postgres) -> str:
     return postgres.url(postgres.fresh())
 
 
-async def test_a_server_that_is_killed_under_load_fails_no_request_of_a_known_key(
-    parley_server: Start, tmp_path: Path, postgres: Postgres, shared: str
-) -> None:
-    key = make_key(tmp_path, shared)
-    one = parley_server({"store": "${STORE}"}, env={"STORE": shared})
-    other = parley_server({"store": "${STORE}"}, env={"STORE": shared})
-    made: list[str] = []
-    statuses: list[int] = []
-    slowest = 0.0
-    going = True
+class Load:
+    """Requests to some gateways, one after the other at each, until it is told to stop."""
 
-    async def load(gateway: Gateway) -> None:
-        nonlocal slowest
-        while going:
+    def __init__(self, key: str, *gateways: Gateway) -> None:
+        self.key = key
+        self.made: list[str] = []
+        self.statuses: set[int] = set()
+        self.slowest = 0.0
+        self.going = True
+        self.callers = [asyncio.ensure_future(self._load(gateway)) for gateway in gateways]
+
+    async def _load(self, gateway: Gateway) -> None:
+        while self.going:
             begun = time.monotonic()
-            answer = await respond(gateway, key, "kept")
-            slowest = max(slowest, time.monotonic() - begun)
-            statuses.append(answer.status)
-            made.append(answer.json["id"])
+            answer = await respond(gateway, self.key, "kept")
+            self.slowest = max(self.slowest, time.monotonic() - begun)
+            self.statuses.add(answer.status)
+            self.made.append(answer.json["id"])
             await asyncio.sleep(0.01)
 
-    callers = [asyncio.ensure_future(load(gateway)) for gateway in (one, other)]
-    try:
-        await asyncio.sleep(0.5)
-        before = len(made)
-        await asyncio.to_thread(postgres.stop, "immediate")
-        found = await became(one, "degraded")
-        assert found["problems"][0]["kind"] == "store"
-        assert await chat(one, "parley_cNOT" + key[11:]) == 401
-        await asyncio.sleep(1.0)
+    async def more(self, count: int) -> None:
+        """Until there are so many more."""
+        before = len(self.made)
 
-        async def served() -> bool:
-            return len(made) - before > 50
+        async def there() -> bool:
+            return len(self.made) - before > count
 
-        await until(served, 60)
-        during = len(made)
-        await asyncio.to_thread(postgres.start)
-        await became(one, "ready")
-        await became(other, "ready")
-    finally:
-        going = False
-        await asyncio.gather(*callers)
-    assert set(statuses) == {200}
-    assert slowest < 5
-    # Whatever was answered is there, for the other gateway too.
-    for number in (0, before, (before + during) // 2, during - 1, len(made) - 1):
-        place = (other, one)[number % 2]
+        await until(there, 60)
 
-        async def there(place: Gateway = place, name: str = made[number]) -> bool:
+    async def stop(self) -> None:
+        self.going = False
+        await asyncio.gather(*self.callers)
+
+
+async def all_there(gateways: list[Gateway], key: str, names: list[str]) -> None:
+    """Whatever was answered is there, for each gateway in turn."""
+    for number, name in enumerate(names):
+        place = gateways[number % len(gateways)]
+
+        async def there(place: Gateway = place, name: str = name) -> bool:
             answer = await got(place, key, name)
             # It may have been away once more, under this load.
             assert answer.status in (200, 503), answer.json
             return answer.status == 200
 
         await until(there)
-    rows = {row[0] for row in postgres.ask(shared.rpartition("/")[2], "SELECT id FROM responses")}
-    assert set(made) <= rows
+
+
+async def test_a_server_that_is_killed_under_load_fails_no_request_of_a_known_key(
+    parley_server: Start, tmp_path: Path, postgres: Postgres, shared: str
+) -> None:
+    key = make_key(tmp_path, shared)
+    one = parley_server({"store": "${STORE}"}, env={"STORE": shared})
+    other = parley_server({"store": "${STORE}"}, env={"STORE": shared})
+    load = Load(key, one, other)
+    try:
+        await load.more(5)
+        before = len(load.made)
+        await asyncio.to_thread(postgres.stop, "immediate")
+        found = await became(one, "degraded")
+        assert found["problems"][0]["kind"] == "store"
+        assert await chat(one, "parley_cNOT" + key[11:]) == 401
+        await load.more(50)
+        during = len(load.made)
+        await asyncio.to_thread(postgres.start)
+        await became(one, "ready")
+        await became(other, "ready")
+    finally:
+        await load.stop()
+    made = load.made
+    assert load.statuses == {200}
+    assert load.slowest < 20
+    await all_there(
+        [one, other], key, [made[0], made[before], made[(before + during) // 2], made[during - 1], made[-1]]
+    )
+
+    async def written() -> bool:
+        rows = {row[0] for row in postgres.ask(shared.rpartition("/")[2], "SELECT id FROM responses")}
+        return set(made) <= rows
+
+    await until(written, 60)
     for gateway in (one, other):
         assert gateway.metric("parley_store_errors_total", 'kind="away"') >= 1
         text = "\n".join(gateway.stderr_lines()) + gateway.metrics()
