@@ -34,8 +34,8 @@ async def heard(data: bytes, size: int | None = None, **more: Any) -> tuple[Ear,
         OK.replace(b"\r\nContent-Length", b"\r\ncontent-encoding: identity\r\nContent-Length"),
         b"HTTP/1.1 100 Continue\r\n\r\n" + OK,
         b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n" * 2 + CHUNKED,
-        encoded(b"gzip", gzip.compress(b"hello")),
-        encoded(b"X-GZIP", gzip.compress(b"hello")),
+        encoded(b"gzip", gzip.compress(b"hello", mtime=0)),
+        encoded(b"X-GZIP", gzip.compress(b"hello", mtime=0)),
         encoded(b"deflate", zlib.compress(b"hello")),
     ],
 )
@@ -96,7 +96,9 @@ async def test_a_connection_that_closes_is_not_used_again(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("size", [None, 1])
-@pytest.mark.parametrize("data", [OK[:-2], CHUNKED[:-5], CHUNKED[:-20], encoded(b"gzip", gzip.compress(b"hello"))[:-3]])
+@pytest.mark.parametrize(
+    "data", [OK[:-2], CHUNKED[:-5], CHUNKED[:-20], encoded(b"gzip", gzip.compress(b"hello", mtime=0))[:-3]]
+)
 @pytest.mark.parametrize(("error", "detail"), [(None, "incomplete_chunked"), (ConnectionResetError(), "reset")])
 async def test_an_answer_that_is_cut_off(data: bytes, size: int | None, error: Exception | None, detail: str) -> None:
     ear, yard = await heard(data, size)
@@ -163,7 +165,7 @@ async def test_content_that_breaks_http() -> None:
     [
         (encoded(b"br", b"hello"), "bad_encoding"),
         (encoded(b"gzip", b"not gzip at all"), "bad_encoding"),
-        (encoded(b"gzip", gzip.compress(b"hello")[:-6]), "bad_encoding"),
+        (encoded(b"gzip", gzip.compress(b"hello", mtime=0)[:-6]), "bad_encoding"),
     ],
 )
 async def test_content_codings_that_cannot_be_undone(data: bytes, size: int | None, detail: str) -> None:
@@ -173,7 +175,7 @@ async def test_content_codings_that_cannot_be_undone(data: bytes, size: int | No
 
 
 async def test_a_bomb_is_not_unpacked() -> None:
-    bomb = gzip.compress(b"\0" * 50_000_000)
+    bomb = gzip.compress(b"\0" * 50_000_000, mtime=0)
     ear, yard = await heard(encoded(b"gzip", bomb))
     assert ear.failure == ("upstream_bad_response", "too_large")
     assert len(ear.content) < 50_000_000
