@@ -76,6 +76,8 @@ class Failure(Struct, frozen=True):
     ``body`` is the upstream's own error body, in ``wire``, for a caller who speaks that wire.
     ``upstream_type``/``upstream_code`` are the provider's own words (e.g. ``context_length_exceeded``).
     ``model`` is what the caller asked for, for wires whose errors name it.
+    ``final``: whoever answered has judged the request, or repeated it already; it is asked nowhere else, and no health
+    suffers by it.
     """
 
     kind: str
@@ -89,6 +91,7 @@ class Failure(Struct, frozen=True):
     upstream_type: str | None = None
     upstream_code: str | None = None
     model: str | None = None
+    final: bool = False
 
     @property
     def code(self) -> Kind:

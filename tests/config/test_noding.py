@@ -34,7 +34,7 @@ node:
   heartbeat: 10s
   replicas: 3
   bucket: other
-  trust: [k]
+  trust: [kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk]
   allow: {p: [n]}
 """
     made = settings(text).node
@@ -55,7 +55,7 @@ node:
         heartbeat=10.0,
         replicas=3,
         bucket="other",
-        trust=("k",),
+        trust=("k" * 86,),
         allow={"p": ("n",)},
     )
 
@@ -89,6 +89,7 @@ def test_a_model_that_is_shared_is_so_for_each_endpoint() -> None:
         ("node: {probe: soon}", "expected a duration"),
         ("node: {ttl: 20s}", "gone between two words"),
         ("node: {encrypt: maybe}", "maybe"),
+        ("node: {trust: [xxx]}", "is no public key of a node"),
         ("addresses: {nodes: [here]}", "is no network"),
         ("addresses: {nodes: [10.0.0.1/8]}", "is no network"),
         ("addresses: {fetch: [http://h]}", "neither a host nor a network"),

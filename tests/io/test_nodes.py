@@ -82,11 +82,11 @@ class Rig:
         assert worker is self.worker
         self.ended.append(good)
 
-    def send(self, endpoint: str = "") -> Flight:
+    def send(self, endpoint: str = "", head: bytes = b"") -> Flight:
         scheme, _, rest = (endpoint or self.worker.endpoint).partition("://")
         host, _, path = rest.partition("/")
         to = Destination(method=b"POST", origin=f"{scheme}://{host}", path=f"/{path}".encode())
-        return self.upstream.send(Call(to, b"", (b"{}",), 1.0), self.heard)
+        return self.upstream.send(Call(to, head, (b"{}",), 1.0), self.heard)
 
     @property
     def sink(self) -> Sink:
@@ -133,6 +133,14 @@ async def test_an_object_is_heard_once_it_is_whole(rig: Rig) -> None:
     assert (status, json.loads(body), end) == (200, {"choices": [], "id": "x", "object": "chat.completion"}, "done")
 
 
+async def test_what_is_said_counts_whatever_the_status_of_success(rig: Rig) -> None:
+    rig.send()
+    rig.sink.head(299, JSON)
+    rig.sink.body(b'{"code":0,"choices":[]}')
+    rig.sink.done()
+    assert (rig.heard.said[0], rig.heard.said[-1], rig.ended) == (200, "done", [True])
+
+
 async def test_a_code_is_a_failure(rig: Rig) -> None:
     rig.send()
     rig.sink.head(200, JSON)
@@ -177,22 +185,48 @@ async def test_other_nodes_are_nowhere_without_a_network(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "kind"),
+    ("status", "body", "kind", "final"),
     [
-        (200, b'{"code":0}', None),
-        (200, b'{"choices":[]}', None),
-        (404, b'{"error":{"code":"x"}}', None),
-        (200, b'{"code":"7"}', None),
-        (200, b'{"code":true}', None),
-        (200, b"not json", None),
-        (200, b'{"code":-1}', "upstream_error"),
-        (422, b'{"code":5,"message":"m"}', "upstream_rejected"),
-        (500, b'{"code":5,"message":"m"}', "upstream_error"),
+        (200, b'{"code":0}', None, False),
+        (200, b'{"choices":[]}', None, False),
+        (404, b'{"error":{"code":"x"}}', None, False),
+        (200, b'{"code":"7"}', None, False),
+        (200, b'{"code":true}', None, False),
+        (200, b"not json", None, False),
+        (200, b'{"code":-1}', "upstream_error", True),
+        (200, b'{"code":1001,"message":"m"}', "upstream_error", True),
+        (403, b'{"code":5,"message":"m"}', "upstream_error", True),
+        (422, b'{"code":5,"message":"m"}', "upstream_rejected", False),
+        # It is busy, or what is behind it failed.
+        (200, b'{"code":1005,"message":"m"}', "upstream_error", False),
+        (400, b'{"code":1017,"message":"m"}', "upstream_error", False),
+        (429, b'{"code":5,"message":"m"}', "upstream_rate_limited", False),
+        (500, b'{"code":5,"message":"m"}', "upstream_error", False),
     ],
 )
-def test_what_an_answer_means(status: int, body: bytes, kind: str | None) -> None:
+def test_what_an_answer_means(status: int, body: bytes, kind: str | None, final: bool) -> None:
     found = refusal(status, body)
     assert (found.kind if found else None) == kind
+    assert (found is not None and found.final) == final
+
+
+@pytest.mark.parametrize("via", [b"", b"x-parley-via: a, b\r\n"])
+async def test_a_call_names_who_sends_it_on(rig: Rig, via: bytes) -> None:
+    rig.upstream.name = lambda: "n 1"
+    rig.send(head=b"accept: x\r\n" + via)
+    (call, _), *_ = rig.below.calls
+    assert call.head == b"accept: x\r\nx-parley-via: " + (b"a, b, " if via else b"") + b"n%201\r\n"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "via"), [("", b"a, n1"), ("node://n2/chat/p/m/", b"n1"), ("node://n2/chat/p/m/", b"a,b")]
+)
+async def test_a_call_that_went_round_goes_nowhere(rig: Rig, endpoint: str, via: bytes) -> None:
+    rig.upstream.name = lambda: "n1"
+    rig.send(endpoint, head=b"X-Parley-Via: %b\r\n" % via)
+    await asyncio.sleep(0)
+    assert [failure.detail for failure in rig.heard.said] == ["node_loop"]
+    assert (rig.below.calls, rig.begun) == ([], 0)
 
 
 def test_what_a_worker_left_out_is_put_in() -> None:
@@ -253,7 +287,7 @@ async def test_pictures_come_from_named_folders_alone(tmp_path: Path) -> None:
         answer = await Pictures(loop, folders).filled(body, url)
         return None if answer is None else json.loads(answer)["data"]
 
-    assert await filled(inside / "a.png", str(inside)) == [{"url": None, "b64_json": "iVBORw0KGgo="}]
+    assert await filled(inside / "a.png", str(inside)) == [{"b64_json": "iVBORw0KGgo="}]
     for path in (outside / "a.png", inside / "link.png", inside / "fifo.png", inside / ".." / "other" / "a.png"):
         assert await filled(path, str(inside)) is None
     assert await filled(inside / "a.png") is None

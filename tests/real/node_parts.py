@@ -8,6 +8,10 @@ from fixtures.parley import Gateway
 from real.worker import Worker
 
 PROJECT = "DecentralGPT"
+API = "http://127.0.0.1:1/v1/chat/completions"
+ONE = {"model": "m", "api": API}
+OK = {"code": 0, "message": "ok"}
+NOT_HERE = "the url and the node are not on the same machine"
 SAID = [{"role": "user", "content": "hi"}]
 
 
@@ -16,6 +20,11 @@ class Answer(NamedTuple):
 
     status: int
     body: Any
+
+
+def bad(code: int, message: str) -> Answer:
+    """What a request that is no good is answered with."""
+    return Answer(400, {"code": code, "message": message})
 
 
 class Node(NamedTuple):

@@ -95,6 +95,17 @@ def test_members_come_in_any_case_and_are_not_sent_on() -> None:
     assert prepared(body) == {"model": "node/p/m#n", "messages": SAID, "temperature": 0, "stream": True}
 
 
+def test_members_of_messages_come_in_any_case_too() -> None:
+    picture = {"type": "image_url", "Image_Url": {"URL": "data:,", "Detail": "low"}, "x": 1}
+    said = {"Role": "user", "Content": [{"Type": "text", "TEXT": "hi"}, picture]}
+    made = prepared({"Project": "P", "MODEL": "m", "Messages": [said]}, PROXY)
+    parts = [
+        {"type": "text", "text": "hi"},
+        {"type": "image_url", "image_url": {"url": "data:,", "detail": "low"}, "x": 1},
+    ]
+    assert made["messages"] == [{"role": "user", "content": parts}]
+
+
 def test_what_nobody_knows_goes_to_the_worker_as_it_came() -> None:
     more = b'{"project":"p","model":"m","messages":[{"role":"user","content":"hi","x":1e2}],"tools":[],"Top_K":1.50}'
     text = PROXY.prepared(more) if PROXY.prepared else b""

@@ -14,6 +14,8 @@ from parley.config.shape import AddressesEntry
 from parley.settings import Node, Tls
 
 INSTALL = "pip install 'parley[nats]'"
+# 64 bytes, as nodes write them.
+KEY = r"[A-Za-z0-9_-]{86}"
 URL = r"(?:nats|tls|ws|wss)://[^\s/?#]+(?:/[^\s?#]*)?"
 BUCKET = r"[A-Za-z0-9_-]+"
 HOST = r"(?:\*|[A-Za-z0-9_*-]+)(?:\.[A-Za-z0-9_*-]+)*\.?"
@@ -52,7 +54,7 @@ def node_of(entry: NodeEntry | None, addresses: AddressesEntry, report: Report, 
         heartbeat=heartbeat or 15.0,
         replicas=entry.replicas,
         bucket=entry.bucket,
-        trust=_several(entry.trust),
+        trust=_trust(entry, report),
         allow={name: _several(nodes) for name, nodes in entry.allow.items()},
     )
 
@@ -69,6 +71,15 @@ def _network(entry: NodeEntry, report: Report) -> tuple[str, ...]:
         report.add(("node", "network"), "a network of nodes needs packages that are not installed", INSTALL)
         return ()
     return urls
+
+
+def _trust(entry: NodeEntry, report: Report) -> tuple[str, ...]:
+    keys = _several(entry.trust)
+    for index, key in enumerate(keys):
+        if not re.fullmatch(KEY, key):
+            place: Path = ("node", "trust", index) if isinstance(entry.trust, tuple) else ("node", "trust")
+            report.add(place, f'"{key}" is no public key of a node', "as the log line network.connected tells it")
+    return keys
 
 
 def _networks(entry: AddressesEntry, report: Report) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from parley.gateway.keeping import keeper_for, tapped
 from parley.gateway.route import OURS, Route
 from parley.gateway.timing import ASKED, timed
 from parley.ir import Usage
+from parley.nodes import verdict
 from parley.relay import (
     Asis,
     Keeper,
@@ -115,6 +116,8 @@ def _check(job: "Job") -> None:
 
 def error_event(job: "Delivery", failure: Failure) -> bytes:
     """The event that ends a stream which broke."""
+    if job.key is not None and job.key.peer and (coded := verdict.event(failure)):
+        return coded
     said = b"" if job.relay is None else job.relay.fail(failure)
     return said or job.inlet.wire.stream_encoder(job.reply()).fail(failure)
 

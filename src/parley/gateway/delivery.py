@@ -17,6 +17,7 @@ from parley.gateway.ended import Outcome, Phase, Ticket
 from parley.gateway.hooked import Hooked
 from parley.gateway.keyring import Entry
 from parley.gateway.route import Route, Served
+from parley.nodes import verdict
 from parley.plan import Course, Lane
 from parley.ports import Caller, Flight, Request, Timer
 from parley.relay import Outgoing, Relay, Through
@@ -233,6 +234,8 @@ class Delivery:
         tries = 0 if self.course is None else self.course.attempts
         kind = heads.JSON_TYPE if body.startswith(b"{") or body.startswith(b"[") else heads.TEXT_TYPE
         lines = kind + told(self) + heads.refusing(failure, self.status, tries)
+        if self.key is not None and self.key.peer:
+            lines += verdict.line(failure, body)
         self._caller.answer(self.status, lines, body)
         self._end("error", failure.log_kind, "pre")
 

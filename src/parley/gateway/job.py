@@ -18,7 +18,7 @@ from parley.gateway.route import Route
 from parley.plan import GiveUp, Try
 from parley.ports import Call, Destination, Headers, Request
 from parley.relay import Outgoing, Through
-from parley.settings import UNFIT
+from parley.settings import NODE, UNFIT
 
 MAX_ERROR: Final = 64 * 1024
 LACKING: Final = (404, 405, 501)
@@ -151,6 +151,9 @@ class Job(Delivery):
         assert course is not None
         if failure.detail == "stream_error" and not self.committed:
             failure = replace(failure, detail="stream_error_first")
+        if failure.final and lane.provider.type != NODE:
+            # Only a worker's code is its judgment of the request.
+            failure = replace(failure, final=False)
         phase = "mid" if self.committed else "pre"
         gateway.metrics.count("parley_upstream_errors_total", lane.provider.label, failure.log_kind, phase)
         if self.committed:

@@ -39,16 +39,16 @@ _QUERY: Final = b"key="
 
 
 class Entry:
-    """A known key. ``used``: since the last time somebody asked."""
+    """A known key. ``used``: since the last time somebody asked; ``peer``: it is another node of the network."""
 
-    __slots__ = ("_asked", "expires", "free", "holder", "serves", "tolls", "used")
+    __slots__ = ("_asked", "expires", "free", "holder", "peer", "serves", "tolls", "used")
 
     def __init__(self, holder: Holder) -> None:
         self.holder = holder
         self.expires = holder.expires or 0.0
         # Nothing about a request has to be looked at.
         self.free = not (holder.dialects or holder.sources)
-        self.used = False
+        self.used = self.peer = False
         self._asked: set[str] = set()
         # Registrations with its own defaults (parley.gateway.personal).
         self.serves: dict[Served, Served] = {}

@@ -41,7 +41,7 @@ class Pictures:
             data = await self._loop.run_in_executor(None, self._read, path)
             if data is None:
                 return None
-            picture["url"] = None
+            del picture["url"]
             picture["b64_json"] = b64encode(data).decode()
         return msgspec.json.encode(answer)
 

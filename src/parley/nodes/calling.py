@@ -11,6 +11,7 @@ from parley.failure import Failure
 from parley.nodes import frames
 from parley.nodes.frames import Asked, Channel
 from parley.nodes.presence import UnreadableError
+from parley.nodes.verdict import heeding
 from parley.nodes.windows import Inflow, Outflow
 from parley.ports import Call, Sink
 
@@ -167,6 +168,8 @@ class Calling:
                 raise UnreadableError("a second head")
             status, headers, payload = frames.read_head(payload)
             self._head = True
+            if status >= 400:
+                sink = self._sink = heeding(sink, headers)
             sink.head(status, headers)
         elif not self._head:
             raise UnreadableError("no head")

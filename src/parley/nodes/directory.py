@@ -14,10 +14,10 @@ from msgspec.structs import replace
 
 from parley.nodes.facts import OPERATIONS, Facts, Offer, operation_of
 from parley.nodes.names import Named, read
-from parley.nodes.network import SCHEME, place
+from parley.nodes.network import SCHEME, VIA, place
 from parley.nodes.registry import Registry, Worker
 from parley.relay import can
-from parley.settings import NODE, Provider, Registration, Settings, Target, Timeouts
+from parley.settings import NODE, Provider, Quirks, Registration, Settings, Target, Timeouts
 
 # So many places of one model are looked at by a request; which ones these are follows the load.
 PLACES: Final = 16
@@ -320,6 +320,7 @@ def _provider(name: str, kind: int, endpoints: tuple[str, ...]) -> Provider:
         timeouts=_TIMEOUTS,
         transport="node",
         extensions={"step": "step"},
+        quirks=Quirks(options={"passes": VIA}),
     )
 
 

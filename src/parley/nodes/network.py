@@ -1,11 +1,15 @@
 """The port behind which other nodes are. A network of one has none."""
 
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from urllib.parse import quote, unquote
 
 from parley.ports import Call, Flight, Sink
 
-SCHEME = "node://"
+SCHEME: Final = "node://"
+# The header in which a request names the nodes that have sent it on, and how many these may be.
+VIA: Final = "x-parley-via"
+HOPS: Final = 2
+LINKS: Final = 8
 
 
 class Network(Protocol):
@@ -37,6 +41,21 @@ def placed(origin: str, path: bytes) -> tuple[str, str, str, str, str]:
     _, operation, project, model, cid = path.decode().split("/")
     node = unquote(origin.removeprefix(SCHEME))
     return node, operation, unquote(project), unquote(model), unquote(cid)
+
+
+def sent_on(head: bytes, node: str, most: int) -> bytes | None:
+    """The header lines of a call as ``node`` sends it on; None where it has been there, or at so many already."""
+    name, own, rest = VIA.encode(), _quoted(node).encode(), []
+    before: list[bytes] = []
+    for line in head.split(b"\r\n") if name in head.lower() else ():
+        found, _, value = line.partition(b":")
+        if found.lower() == name:
+            before += [one.strip() for one in value.split(b",") if one.strip()]
+        elif line:
+            rest.append(line + b"\r\n")
+    if own in before or len(before) >= most:
+        return None
+    return b"%b%b: %b\r\n" % (b"".join(rest) if before else head, name, b", ".join([*before, own]))
 
 
 def _quoted(text: str) -> str:

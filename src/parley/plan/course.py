@@ -297,11 +297,11 @@ class Course:
         breaker, probe, self._probe = way[4].site.breaker, self._probe, False
         if counts(failure):
             breaker.failed(now, probe)
-        elif failure.kind in SPOKEN:
+        elif failure.final or failure.kind in SPOKEN:
             breaker.answered(probe)
         else:
             breaker.released(probe)
-        if failure.code.retry != "never":
+        if failure.code.retry != "never" and not failure.final:
             self._observe(way, FAILED_PACE)
 
     def _repeat(self, way: Way, trail: Trail) -> None:

@@ -18,11 +18,16 @@ _NEWEST = 0.3  # share of the newest sample in a moving average
 # Refused by a live endpoint, or by an engine of this machine that keeps its own time.
 SPOKEN: Final = frozenset({"upstream_rejected", "upstream_rate_limited", "upstream_auth", "model_loading"})
 OWN_TIME: Final = "engine_down"
+# A request that other nodes had sent round.
+LOOP: Final = "node_loop"
+_UNCOUNTED: Final = frozenset({OWN_TIME, LOOP})
 
 
 def counts(failure: Failure) -> bool:
     """Whether a breaker counts this: the endpoint's own fault, so neither the caller's, nor a key's, nor a limit's."""
-    return failure.code.retry == "transient" and failure.kind not in SPOKEN and failure.detail != OWN_TIME
+    if failure.final or failure.detail in _UNCOUNTED:
+        return False
+    return failure.code.retry == "transient" and failure.kind not in SPOKEN
 
 
 class Gauge:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from math import inf
 
 from parley.failure import Failure
-from parley.plan.health import OWN_TIME
+from parley.plan.health import LOOP, OWN_TIME
 from parley.plan.place import Place, Seat, Site, Token
 from parley.settings import Provider, Target
 
@@ -25,6 +25,8 @@ def may_move(failure: Failure, on: frozenset[str]) -> bool:
     "5xx". A provider's 4xx moves only where its very status is listed.
     """
     kind, status = failure.code, failure.http_status
+    if failure.final:
+        return False
     if kind.code in CONNECT:
         return "connect" in on
     if kind.retry == "never" and kind.code != "upstream_rejected":
@@ -111,6 +113,9 @@ _AFTER: dict[str, Callable[[Trail, int, Seat, float], None]] = {
     "upstream_timeout": _bar_endpoint_for_target,
     "model_loading": _bar_endpoint_for_target,
     OWN_TIME: _bar_endpoint_for_target,
+    # A node has made its own tries.
+    "node_answered": _bar_endpoint_for_target,
+    LOOP: _bar_endpoint_for_target,
     "upstream_auth": _bar_key,
     "upstream_unreachable": _rest_endpoint,
     "upstream_closed": _once_more,

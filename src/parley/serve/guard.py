@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from parley.failure import REJECTED, Failure, ParleyError
 from parley.gateway import heads
-from parley.gateway.keyring import Entry
+from parley.gateway.keyring import SHOWN, UNAUTHORIZED, Entry
 from parley.serve.exchange import source_of
 from parley.serve.house import House
 from parley.wire import load
@@ -60,8 +60,11 @@ class Guard:
         if path in OPEN or (self._is_ours(path) and self._private(scope)):
             return None
         if path in REGISTERING:
-            # Workers of this machine need no key: the handlers judge.
-            return keyring.holder(scope["headers"], _target(scope))
+            # Workers of this machine need no key: the handlers judge. One that shows a wrong key means to have one.
+            entry = keyring.holder(scope["headers"], _target(scope))
+            if entry is None and keyring.closed and any(name in SHOWN for name, _ in scope["headers"]):
+                raise ParleyError(UNAUTHORIZED)
+            return entry
         if path.startswith(_ADMIN) and not keyring.closed:
             # Its handlers judge who comes without a key.
             entry = keyring.holder(scope["headers"], _target(scope))

@@ -53,6 +53,9 @@ class Crew(Protocol):
     async def metrics(self) -> "Snapshot":
         """The numbers of all as one. Raises ConnectionError, TimeoutError or RuntimeError."""
 
+    async def registered(self) -> None:
+        """Have the others read what workers have registered. Raises as ``metrics``."""
+
     def problems(self) -> list[dict[str, Any]]:
         """What is amiss with the others."""
 

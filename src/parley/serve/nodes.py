@@ -59,13 +59,16 @@ class _Told:
     def __init__(self, house: House, noding: Noding) -> None:
         self._house = house
         self._directory = noding.directory
+        self._noding = noding
 
     async def id(self, request: Request) -> Response:
         """Who this is."""
+        await self._known()
         return answer(self._self())
 
     async def peers(self, request: Request) -> Response:
         """Ids of nodes."""
+        await self._known()
         return answer({"data": [facts.node for facts in self._all()][:100]})
 
     async def peer(self, request: Request) -> Response:
@@ -112,6 +115,7 @@ class _Told:
             number, project, model = _number(request, 20), _query(request, "project"), _query(request, "model")
         except ParleyError as error:
             return refused(error)
+        await self._known()
         best: dict[str, Offer] = {}
         for node, offer in self._offers():
             if (offer.project, offer.model, offer.ok) == (project, model, True):
@@ -149,6 +153,7 @@ class _Told:
         failure = stranger(self._house, request)
         if failure is not None:
             return strange(self._house, failure)
+        await self._known()
         own = self._own()
         others = [_seen(facts, self._directory.latencies.get(facts.node)) for facts in self._directory.nodes.values()]
         return answer({"nodes": [own, *others]})
@@ -181,6 +186,14 @@ class _Told:
     async def unsupported(self, request: Request) -> Response:
         """What only nodes of the other kind have."""
         return code(500, UNSUPPORTED)
+
+    async def _known(self) -> None:
+        """Who was told our id may ask for it tomorrow: from now on it is the same at every start."""
+        try:
+            await self._noding.known()
+        except ParleyError:
+            # The store is away; /readyz says so.
+            return
 
     def _self(self) -> dict[str, Any]:
         return {"protocol_version": PROTOCOL, **_without_empty(_about(self._directory.own()))}

@@ -5,6 +5,7 @@ store read again what another one has changed. Sources: computing node contract 
 """
 
 import asyncio
+import contextlib
 import secrets
 import socket
 from collections.abc import Callable, Iterable
@@ -73,6 +74,7 @@ class Noding:
         workers = Workers(self.registry.numbered, self._begun, self._called)
         pictures = Pictures(loop, self._settings.pictures)
         self.upstream = made[TRANSPORT] = NodeUpstream(loop, pool, workers, pictures)
+        self.upstream.name = lambda: self.directory.id
         self._probes = Probes(pool, self._probed)
         self._probe_at = 0.0
         self._fetching = house.gateway.fetcher = Fetching(loop, Allowed(self._settings.fetch))
@@ -140,6 +142,7 @@ class Noding:
             if len(self._askers) >= ASKERS:
                 self._askers.clear()
             known = self._askers[node] = Known(Holder(id=f"node:{node}", name=node, kind="node"))
+            known.peer = True
         return known
 
     def adopt(self) -> None:
@@ -182,7 +185,26 @@ class Noding:
                 # Somebody else has changed something in between: read all of it.
                 self._version = version if version == self._version + 1 else -1
             self._take(put, removed)
+        await self._spread()
         self._say("node.changed", registered=len(put), removed=len(removed), models=len(self.registry))
+
+    async def _spread(self) -> None:
+        """Whoever is answered that it is registered is known to all processes of this gateway."""
+        crew = self._house.crew
+        if crew is not None and self._stored:
+            # One that does not answer reads it at its next look.
+            with contextlib.suppress(TimeoutError, ConnectionError, RuntimeError):
+                await crew.registered()
+
+    async def read(self) -> None:
+        """Read what another process has registered. Raises ParleyError."""
+        store, place = self._house.store, self._place
+        if store is None:
+            return
+        if not self._stored:
+            self._is(await store.ask(lambda link: kept.there(link, place)))
+        version = self._version
+        self._heard(await store.ask(lambda link: kept.changed(link, place, version)))
 
     async def known(self) -> None:
         """From now on this node has one id and one secret for good. Raises ParleyError where that cannot be kept."""
@@ -286,10 +308,17 @@ class Noding:
 
     def admits(self, project: str, holder: Holder | None) -> bool:
         """Whether the operator lets the holder of a key, or nobody in particular, register a project."""
-        lists = [names for pattern, names in self._settings.projects.items() if fnmatchcase(project, pattern)]
+        lists = self._lists(project)
         if not lists or (holder is not None and holder.kind == "admin"):
             return True
         return holder is not None and any(holder.name in names or holder.id in names for names in lists)
+
+    def listed(self, project: str) -> bool:
+        """Whether the operator says which keys a project is for."""
+        return bool(self._lists(project))
+
+    def _lists(self, project: str) -> list[tuple[str, ...]]:
+        return [names for pattern, names in self._settings.projects.items() if fnmatchcase(project, pattern)]
 
     def _trusted(self) -> Trusted:
         listeners = [_host_port(address) for address in self._house.gateway.settings.listen]

@@ -3,7 +3,7 @@
 Sources: computing node contract sections 3, 12.2, 12.6, 12.7.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ from parley.nodes.registry import NOT_EXISTED, Entry
 from parley.serve.coded import KNOWN, answer, members, named, refused, text
 from parley.serve.guard import key_of
 from parley.serve.house import House
-from parley.serve.noding import Noding
+from parley.serve.noding import Key, Noding
 from parley.wire.node.errors import parameter, parsing
 from parley.wire.node.prepared import in_any_case
 
@@ -63,9 +63,14 @@ class Who:
         """What is written down of who it was."""
         return "" if self.holder is None else self.holder.id
 
+    @property
+    def admin(self) -> bool:
+        """Whether everything is theirs."""
+        return self.holder is not None and self.holder.kind == "admin"
+
     def owns(self, entry: Entry) -> bool:
         """Whether it may change or take back what somebody registered."""
-        return entry.by == self.name or (self.holder is not None and self.holder.kind == "admin")
+        return self.admin or entry.by == self.name
 
 
 class _Registering:
@@ -83,11 +88,11 @@ class _Registering:
                 raise parsing()
             given = [in_any_case(one, KNOWN) for one in models or ()]
             entries = [self._entry(who, project, one, body.get("ttl")) for one in given]
-            before = self._noding.registry.of(project)
+            self._permit(who, project, entries)
             kept = {entry.key for entry in entries}
-            gone = [worker for worker in before if worker.entry.key not in kept]
-            self._permit(who, project, entries, gone)
-            await self._noding.change(entries, [worker.entry.key for worker in gone])
+            gone = [key for key in self._own(who, project) if key not in kept]
+            self._room(entries, gone)
+            await self._noding.change(entries, gone)
         except ParleyError as error:
             return refused(error)
         return _ok()
@@ -98,7 +103,8 @@ class _Registering:
             who, body = await _asked(request)
             project = named(body, "project", _NO_NAME)
             entry = self._entry(who, project, body, body.get("ttl"))
-            self._permit(who, project, [entry], [])
+            self._permit(who, project, [entry])
+            self._room([entry], [])
             await self._noding.change([entry])
         except ParleyError as error:
             return refused(error)
@@ -109,7 +115,8 @@ class _Registering:
         try:
             who, body = await _asked(request)
             project = named(body, "project", _NO_NAME)
-            return await self._remove(who, project, self._noding.registry.of(project))
+            self._permit(who, project, [])
+            return await self._remove(self._own(who, project))
         except ParleyError as error:
             return refused(error)
 
@@ -119,7 +126,9 @@ class _Registering:
             who, body = await _asked(request)
             project, model = named(body, "project", _NO_NAME), named(body, "model", _NO_MODEL)
             worker = self._noding.registry.find((project, model, text(body, "cid")))
-            return await self._remove(who, project, [] if worker is None else [worker])
+            there = [] if worker is None else [worker.entry]
+            self._permit(who, project, there)
+            return await self._remove([entry.key for entry in there])
         except ParleyError as error:
             return refused(error)
 
@@ -128,22 +137,21 @@ class _Registering:
         try:
             who, body = await _asked(request)
             project, now = named(body, "project", _NO_NAME), self._house.gateway.wall()
-            workers = self._noding.registry.of(project)
-            self._permit(who, project, [], workers)
-            if not workers:
+            self._permit(who, project, [])
+            found = [self._noding.registry.find(key) for key in self._own(who, project)]
+            if not found:
                 return _ok(NOT_EXISTED)
-            lasting = [worker.entry for worker in workers if worker.entry.ttl is not None]
+            lasting = [worker.entry for worker in found if worker is not None and worker.entry.ttl is not None]
             if lasting:
                 await self._noding.change([msgspec.structs.replace(entry, heard=now) for entry in lasting])
         except ParleyError as error:
             return refused(error)
         return _ok()
 
-    async def _remove(self, who: Who, project: str, workers: list[Worker]) -> Response:
-        self._permit(who, project, [], workers)
-        if not workers:
+    async def _remove(self, gone: list[Key]) -> Response:
+        if not gone:
             return _ok(NOT_EXISTED)
-        await self._noding.change([], [worker.entry.key for worker in workers])
+        await self._noding.change([], gone)
         return _ok()
 
     def _entry(self, who: Who, project: str, model: Mapping[str, Any], ttl: Any) -> Entry:
@@ -177,22 +185,43 @@ class _Registering:
             by=who.name,
         )
 
-    def _permit(self, who: Who, project: str, entries: list[Entry], others: list[Worker]) -> None:
-        """Whether all of that may be changed by who comes."""
+    def _permit(self, who: Who, project: str, entries: list[Entry]) -> None:
+        """Whether who comes may change that project, and these of its models."""
         if not (who.keyed or who.near):
             self._house.gateway.metrics.count("parley_rejected_total", "ssrf")
             raise parameter(NOT_HERE)
         noding, holder = self._noding, who.holder
         if project == noding.directory.project:
             raise parameter("the project is the node's own")
-        found = (noding.registry.find(entry.key) for entry in entries)
-        touched = [worker.entry for worker in (*found, *others) if worker is not None]
-        if not all(who.owns(entry) for entry in touched):
+        if noding.listed(project):
+            # Those that the operator has named share it: each has its own part.
+            there = [noding.registry.find(entry.key) for entry in entries]
+            owned = all(who.owns(worker.entry) for worker in there if worker is not None)
+        else:
+            owned = who.admin or owner_of(noding.registry.of(project)) in ("", who.name)
+        if not owned:
             raise _forbidden("it was registered by another key")
         if not noding.admits(project, holder) or (holder is not None and not _allows(holder, project, entries)):
             raise _forbidden("this project may not be registered with this key, or needs one")
-        if len(noding.registry) + len(entries) > MOST:
+
+    def _own(self, who: Who, project: str) -> list[Key]:
+        """What of a project is replaced or taken back with it: everything, but where several share it their own."""
+        shared = self._noding.listed(project)
+        there = (worker.entry for worker in self._noding.registry.of(project))
+        return [entry.key for entry in there if not shared or who.owns(entry)]
+
+    def _room(self, entries: list[Entry], gone: list[Key]) -> None:
+        """Whether there is room for these once those are gone."""
+        registry = self._noding.registry
+        new = {entry.key for entry in entries if registry.find(entry.key) is None}
+        if len(registry) - len(gone) + len(new) > MOST:
             raise parameter(f"more than {MOST} models are registered")
+
+
+def owner_of(workers: Iterable[Worker]) -> str:
+    """The key that a project belongs to: the first one that registered something in it. "" where none did."""
+    keyed = [worker.entry for worker in workers if worker.entry.by]
+    return min(keyed, key=lambda entry: entry.since).by if keyed else ""
 
 
 async def _asked(request: Request) -> tuple[Who, dict[str, Any]]:

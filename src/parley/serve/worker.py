@@ -127,6 +127,12 @@ class Member:
             found: Snapshot = await self._line.ask("sum")
         return found
 
+    async def registered(self) -> None:
+        """Have the other workers read what was registered. Raises ConnectionError or TimeoutError."""
+        assert self._line is not None
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await self._line.ask("registered")
+
     def problems(self) -> list[dict[str, Any]]:
         """What is amiss with the other workers."""
         up, of = self._count.up, self._count.of
@@ -161,6 +167,8 @@ class Member:
             return None if self._house is None else snapshot(self._house)
         elif word == "take":
             return self._take(value)
+        elif word == "nodes" and self._house is not None and self._house.nodes is not None:
+            await self._house.nodes.read()
         return None
 
     def _take(self, news: News) -> Reading | None:

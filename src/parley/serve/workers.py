@@ -215,6 +215,8 @@ class Supervisor(Rereading):
             slot.counted(value)
         elif word == "sum":
             return await self._sum()
+        elif word == "registered":
+            await self._registered(slot)
         elif word == "load":
             return _plain(await self.load(value))
         elif word == "prepared":
@@ -240,6 +242,11 @@ class Supervisor(Rereading):
         for slot in self._slots:
             if slot.line is not None:
                 slot.line.tell("crew", count)
+
+    async def _registered(self, slot: Slot) -> None:
+        """All but the one that has it already read what was registered. One that cannot now does so within a second."""
+        lines = [one.line for one in self._slots if one is not slot and one.line is not None]
+        await asyncio.gather(*(line.ask("nodes") for line in lines), return_exceptions=True)
 
     # Numbers
 

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from parley.failure import Failure, ParleyError
 from parley.framing import sse
 from parley.wire.status import Headers, failure_of, told_failure
+from parley.wire.worker_code import Coded, coded_failure, told_code
 
 # A failure that keeps a provider's body names this wire: the body has the shape that every wire of this API shares.
 SHAPE = "openai_chat"
@@ -81,11 +82,15 @@ def told_error(answer: dict[str, Any], event: str = "") -> Any:
     error = answer.get("error")
     if error and isinstance(error, str):
         return {**answer, "message": error}
+    if not error and "code" in answer and (coded := told_code(answer)) is not None:
+        return coded
     return error or (answer or "the provider reported an error" if event == "error" else None)
 
 
 def stream_failure(error: Any) -> Failure:
     """The failure an error object means inside an answer whose status was 200 already."""
+    if isinstance(error, Coded):
+        return coded_failure(200, error.code, error.message, "stream_error")
     message, type_, code = _words(error)
     failure = told_failure(error, message, wire=SHAPE, upstream_type=type_, upstream_code=code)
     return _naming(failure, error)

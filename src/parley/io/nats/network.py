@@ -28,7 +28,7 @@ from parley.nodes.calling import NOBODY, Calling
 from parley.nodes.directory import Directory
 from parley.nodes.frames import VERSION, Asked, Channel, Opening, Plain
 from parley.nodes.joining import Joining, Peers, Work
-from parley.nodes.network import placed
+from parley.nodes.network import VIA, placed
 from parley.nodes.presence import UnreadableError, token_of
 from parley.nodes.windows import window_for
 from parley.ports import Call, Destination, Flight, Headers, Request, Sink
@@ -40,7 +40,7 @@ INLINE: Final = 256 * 1024
 # What is left of a message for everything but the body.
 _ROOM: Final = 32 * 1024
 # Header lines of a call that mean something at the other node.
-_CARRIED: Final = frozenset({b"content-type", b"accept", b"traceparent", b"tracestate", b"x-request-id"})
+_CARRIED: Final = frozenset({b"content-type", b"accept", b"traceparent", b"tracestate", b"x-request-id", VIA.encode()})
 # Calls that were taken once are not taken again.
 _REMEMBERED: Final = 65_536
 _OLDEST: Final = 600.0

@@ -52,6 +52,8 @@ _OWN: Final = frozenset(
     {"unauthorized", "forbidden", "rate_limited", "budget_exceeded", "overloaded", "body_too_large"}
 )
 _PINNED: Final = "#"
+# Nodes had sent the request round.
+_LOOP: Final = "node_loop"
 
 
 def parameter(message: str, *, status: int = 400) -> ParleyError:
@@ -68,6 +70,8 @@ def coded(failure: Failure) -> tuple[int, str]:
     """The code and the message."""
     if failure.upstream_code is not None and failure.upstream_code.lstrip("-").isdecimal():
         return int(failure.upstream_code), failure.message
+    if failure.detail == _LOOP:
+        return PROXY, failure.message
     if failure.kind in ("model_not_found", "no_upstream"):
         return (MODEL, NO_MODEL) if _PINNED in (failure.model or _PINNED) else (PROXY, NO_PEER)
     if failure.kind == "invalid_json":
@@ -101,6 +105,8 @@ def encode_worker(failure: Failure, request_id: str) -> tuple[int, bytes]:
     """As a worker answers a node."""
     code, message = coded(failure)
     status = 503 if failure.http_status == 529 else failure.http_status
+    # What was judged is not to be asked for again by the node either.
+    status = 400 if failure.final and status >= 500 else status
     return status, json.encode({"code": code, "message": message})
 
 

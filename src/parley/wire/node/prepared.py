@@ -20,6 +20,9 @@ _CHAT_TEXTS: Final = _TEXTS
 _PICTURE_TEXTS: Final = (*_TEXTS, "prompt", "size", "response_format")
 _CHAT: Final = frozenset((*_CHAT_TEXTS, "messages", "stream", "temperature", "top_p"))
 _PICTURE: Final = frozenset((*_PICTURE_TEXTS, "n", "width", "height", "step"))
+_MESSAGE: Final = frozenset({"role", "content", "name", "tool_calls", "tool_call_id"})
+_INSIDE: Final = {"image_url": frozenset({"url", "detail"}), "input_audio": frozenset({"data", "format"})}
+_PART: Final = frozenset({"type", "text", *_INSIDE})
 _NULL: Final = Raw(b"null")
 _WHOLE: Final = ("n", "width", "height", "step")
 _NO_URL: Final = "the url of image content object is nil"
@@ -133,8 +136,42 @@ def _messages(members: Members) -> list[dict[str, Any]]:
     found = [] if value is None or value == _NULL else _read(value)
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
         raise parsing()
-    members["messages"] = Raw(b"[]") if not found else members["messages"]
-    return found
+    read = [_message_in_case(message) for message in found]
+    if not found:
+        members["messages"] = Raw(b"[]")
+    elif any(one is not other for one, other in zip(read, found, strict=True)):
+        members["messages"] = Raw(json.encode(read))
+    return read
+
+
+def _message_in_case(message: dict[str, Any]) -> dict[str, Any]:
+    """The message with its members and those of its parts as they are written here; the same object where they are."""
+    made = _in_case(message, _MESSAGE)
+    content = made.get("content")
+    if not isinstance(content, list):
+        return made
+    parts = [_part_in_case(part) for part in content]
+    if all(one is other for one, other in zip(parts, content, strict=True)):
+        return made
+    return {**made, "content": parts}
+
+
+def _part_in_case(part: Any) -> Any:
+    if not isinstance(part, dict):
+        return part
+    made = _in_case(part, _PART)
+    for name, known in _INSIDE.items():
+        inside = made.get(name)
+        read = _in_case(inside, known) if isinstance(inside, dict) else inside
+        if read is not inside:
+            made = {**made, name: read}
+    return made
+
+
+def _in_case(members: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
+    if all(name in known or name.lower() not in known for name in members):
+        return members
+    return in_any_case(members, known)
 
 
 def _judge(message: dict[str, Any]) -> None:

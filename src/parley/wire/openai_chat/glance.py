@@ -71,7 +71,7 @@ def glance(event: str, data: bytes) -> Mark:
         return _odd(event, data)
     except BAD_JSON:
         raise bad_event() from None
-    if chunk.error or event == "error":
+    if chunk.error or event == "error" or (chunk.choices is None and b'"code"' in data):
         return _odd(event, data)
     content = finished = False
     for choice in chunk.choices or ():
