@@ -114,7 +114,7 @@ def _check_utf8(body: bytes) -> None:
 
 
 _LONG_NUMBER = re.compile(rb"\d{%d,}" % (MAX_DIGITS + 1))
-_STRING_OR_LONG = re.compile(rb'"(?:[^"\\]|\\.)*"|(\d{%d,})' % (MAX_DIGITS + 1))
+_STRING_OR_LONG = re.compile(rb'"(?:[^"\\]++|\\.)*+"|(\d{%d,})' % (MAX_DIGITS + 1))
 
 
 def _check_numbers(body: bytes) -> None:

@@ -18,7 +18,7 @@ from dapr.proto.runtime.v1 import ai_pb2, dapr_pb2_grpc
 
 from fixtures.children import eventually, free_port
 from fixtures.parley import Gateway, Start
-from fixtures.peer import peer
+from fixtures.peer import Seen, Told, peer
 from real.dapr_parts import component, serve, user
 from real.test_dapr_http import OWN, TURNS, ask, converse
 from real.test_dapr_sdk import answer
@@ -87,9 +87,83 @@ def test_calls_under_way_are_finished_before_it_ends(parley_server: Start, tmp_p
         assert running.wait(30) == 0
 
 
+def test_who_waits_for_it_learns_that_it_drains(parley_server: Start, tmp_path: Path) -> None:
+    free = threading.Event()
+
+    def held(seen: Seen) -> Told:
+        free.wait(60)
+        return answer(seen)
+
+    with peer(held) as provider:
+        documents = [component("gpt", "conversation.openai", key="k", model="m", endpoint=f"{provider.url}/v1")]
+        running, port = serve(parley_server, tmp_path, documents)
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            stub = dapr_pb2_grpc.DaprStub(channel)
+            call = stub.ConverseAlpha2.future(ai_pb2.ConversationRequestAlpha2(name="gpt", inputs=[user("a")]))
+            try:
+                eventually(lambda: provider.seen, 30, "it is asked")
+                running.signal(signal.SIGTERM)
+                eventually(lambda: any('"drain.start"' in line for line in running.stderr_lines()), 30, "it drains")
+                found = ask(running.port, "GET", "/v1.0/healthz")
+                assert (found.status, found.value["errorCode"]) == (500, "ERR_HEALTH_NOT_READY")
+                found = ask(running.port, "GET", "/v1.0/healthz/outbound")
+                assert (found.status, found.value["errorCode"]) == (500, "ERR_OUTBOUND_HEALTH_NOT_READY")
+                assert ask(running.port, "GET", "/v1.0/metadata").status == 503
+            finally:
+                free.set()
+            assert call.result(30).outputs[0].choices[0].message.content == "a"
+        assert running.wait(30) == 0
+
+
+def test_calls_under_way_end_where_they_began_when_it_moves(parley_server: Start) -> None:
+    free = threading.Event()
+
+    def held(seen: Seen) -> Told:
+        free.wait(60)
+        return answer(seen)
+
+    ports = [free_port() for _ in range(2)]
+    with peer(held) as provider:
+        document = component("gpt", "conversation.openai", key="k", model="m", endpoint=f"{provider.url}/v1")
+        running = parley_server({"include": "components/*.yaml", "strict": False})
+        (running.path.parent / "components").mkdir()
+        (running.path.parent / "components/a.yaml").write_text(json.dumps(document))
+
+        def moved(index: int) -> grpc.Future:
+            """A call at the next place, once it is served there and nowhere else."""
+            port = ports[index % 2]
+            config = {"include": "components/*.yaml", "grpc": f"127.0.0.1:{port}"}
+            running.path.write_text(json.dumps(config))
+            eventually(lambda: moves(running) == index + 1 and listens(port), 30, "it has moved")
+            assert not listens(ports[1 - index % 2])
+            stub = dapr_pb2_grpc.DaprStub(channels[index])
+            call = stub.ConverseAlpha2.future(ai_pb2.ConversationRequestAlpha2(name="gpt", inputs=[user("a")]))
+            eventually(lambda: len(provider.seen) == index + 1, 30, "it is asked")
+            return call
+
+        channels = [grpc.insecure_channel(f"127.0.0.1:{ports[index % 2]}", [("n", index)]) for index in range(3)]
+        try:
+            calls = [moved(index) for index in range(3)]
+            # Two of them are at listeners that have gone.
+            running.signal(signal.SIGTERM)
+            free.set()
+            assert [call.result(30).outputs[0].choices[0].message.content for call in calls] == ["a"] * 3
+            assert running.wait(30) == 0
+        finally:
+            free.set()
+            for channel in channels:
+                channel.close()
+
+
+def moves(running: Gateway) -> int:
+    """How often it said that it has moved."""
+    return sum('"grpc.moved"' in line for line in running.stderr_lines())
+
+
 def test_several_processes_share_the_address(parley_server: Start, tmp_path: Path) -> None:
     running, port = serve(parley_server, tmp_path, [component("echo")], args=["--workers", "2"])
-    assert any(f"listening on 127.0.0.1:{port} for gRPC" in line for line in running.stderr_lines())
+    told = f"listening on 127.0.0.1:{port} for gRPC"
+    eventually(lambda: any(told in line for line in running.stderr_lines()), 30, "it is told of")
     for _ in range(12):
         assert said(port) == "hi"
     context = ask(running.port, "POST", OWN.format("echo"), {"inputs": ["a"]}).value["conversationContext"]

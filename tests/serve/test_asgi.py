@@ -131,7 +131,15 @@ async def test_a_body_that_does_not_come() -> None:
 
 @pytest.mark.parametrize(
     ("path", "method", "status"),
-    [(CHAT, "POST", 503), (b"/v1/models", "GET", 503), (b"/livez", "GET", 200), (b"/readyz", "GET", 200)],
+    [
+        (CHAT, "POST", 503),
+        (b"/v1/models", "GET", 503),
+        (b"/v1.0/metadata", "GET", 503),
+        (b"/livez", "GET", 200),
+        (b"/readyz", "GET", 200),
+        (b"/v1.0/healthz", "GET", 200),
+        (b"/v1.0/healthz/outbound", "GET", 200),
+    ],
 )
 async def test_while_draining_only_health_is_answered(path: bytes, method: str, status: int) -> None:
     door = Door()

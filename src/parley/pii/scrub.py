@@ -1,11 +1,11 @@
 """A text without personal data, also one that comes in pieces, cut anywhere. Pure."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from parley.pii.shapes import ENTITIES
-from parley.pii.spans import links_in, spans
+from parley.pii.spans import Span, links_in, spans
 
 # Of a piece no more is held back than this: no entity is longer, but for ones that nobody has.
 MOST_HELD: Final = 1024
@@ -27,7 +27,7 @@ _OPEN: Final = re.compile(
 
 def scrubbed(text: str, entities: Collection[str] = ENTITIES) -> str:
     """The text with words such as ``<EMAIL_ADDRESS>`` in place of personal data."""
-    return _replaced(text, entities, links_in(text))
+    return _replaced(text, spans(text, entities, links_in(text)))
 
 
 class Scrubbed:
@@ -47,30 +47,38 @@ class Scrubbed:
         """More of the text; what is certain now."""
         text = self._held + piece
         links = links_in(text, self._inside)
-        cut = self._cut(text, links)
+        found = [*spans(text, self._entities, links)]
+        cut = _cut(text, found)
         self._held = text[cut:]
         if not cut:
             return ""
         self._inside = any(start < cut <= end for start, end in links)
-        return _replaced(text[:cut], self._entities, links)
+        sure = [span for span in found if span.start < cut]
+        if sure and sure[-1].end > cut:
+            # It is longer than what is held back.
+            return _replaced(text[:cut], spans(text[:cut], self._entities, links))
+        return _replaced(text[:cut], sure)
 
     def close(self) -> str:
         """The rest."""
         rest, self._held = self._held, ""
-        return _replaced(rest, self._entities, links_in(rest, self._inside))
+        return _replaced(rest, spans(rest, self._entities, links_in(rest, self._inside)))
 
-    def _cut(self, text: str, links: list[tuple[int, int]]) -> int:
-        """The place before which no more text changes anything."""
-        floor = max(0, len(text) - MOST_HELD)
-        cut = _word(text, floor, len(text))
-        begins = _OPEN.search(text, max(floor, len(text) - _REACH))
-        if begins is not None:
-            cut = min(cut, _word(text, floor, begins.start()))
-        for span in reversed([*spans(text, self._entities, links)]):
-            # One that reaches the end may become longer, one around the place stays whole.
-            if span.end > cut or span.end == len(text):
-                cut = min(cut, _word(text, floor, span.start))
-        return cut
+
+def _cut(text: str, found: Sequence[Span]) -> int:
+    """The place before which no more text changes anything."""
+    floor = max(0, len(text) - MOST_HELD)
+    cut = _word(text, floor, len(text))
+    begins = _OPEN.search(text, max(floor, len(text) - _REACH))
+    if begins is not None:
+        cut = min(cut, _word(text, floor, begins.start()))
+    for span in reversed(found):
+        if span.end < floor:
+            break
+        # One that reaches the end may become longer, one around the place stays whole.
+        if span.end > cut or span.end == len(text):
+            cut = min(cut, _word(text, floor, span.start))
+    return cut
 
 
 def _word(text: str, floor: int, position: int) -> int:
@@ -81,10 +89,10 @@ def _word(text: str, floor: int, position: int) -> int:
     return last
 
 
-def _replaced(text: str, entities: Collection[str], links: list[tuple[int, int]]) -> str:
+def _replaced(text: str, found: Iterable[Span]) -> str:
     parts: list[str] = []
     position = 0
-    for span in spans(text, entities, links):
+    for span in found:
         parts += (text[position : span.start], f"<{span.entity}>")
         position = span.end
     return "".join((*parts, text[position:])) if parts else text

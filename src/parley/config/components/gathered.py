@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
+from parley.config.components.doubts import doubts
 from parley.config.components.kinds import PREFIX, Component, component_of
 from parley.config.components.made import Found, Gathered
 from parley.config.components.properties import Properties, Surroundings
@@ -41,6 +42,8 @@ class _Gatherer:
         self.stores: dict[str, Secrets] = {}
         self.policies: list[Resiliency] = []
         self.resources: dict[str, Resource] = {}
+        # Whatever they are, and whoever they are for.
+        self.names: set[str] = set()
 
     def gather(self, documents: list[tuple[Document, Path]]) -> Gathered:
         """Stores of secrets and policies first: components name them wherever they stand."""
@@ -58,6 +61,8 @@ class _Gatherer:
             providers[made.provider.name] = _patient(made.provider, policies)
             found.append(Found(_entry(resource.name, made, policies), resource.report))
             loaded[resource.name] = Told(resource.name, resource.kind, resource.version)
+        for one in self.policies:
+            self.notes += doubts(one, self.names)
         return Gathered(
             providers, tuple(found), loaded, tuple(self.notes), tuple(self.reports), tuple(dict.fromkeys(self.files))
         )
@@ -74,6 +79,7 @@ class _Gatherer:
 
     def _resource(self, value: Any, report: Report, folder: Path) -> None:
         resource = resource_of(value, report)
+        self.names.add("" if resource is None else resource.name)
         if resource is None or report.problems or not self._is_for_us(resource):
             return
         if resource.kind.startswith("secretstores."):

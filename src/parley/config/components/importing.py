@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from parley import vendors
+from parley.config.components.doubts import doubts
 from parley.config.components.durations import go_seconds
 from parley.config.components.kinds import BALANCE, ECHO, PREFIX, SIGNED, Kind, kinds, versioned, whole
 from parley.config.components.resiliency import Policies, Resiliency
@@ -33,6 +34,7 @@ class Components:
         self._prefixes: dict[str, str] = {}
         self._policies: list[Resiliency] = []
         self._resources: list[tuple[str, Resource]] = []
+        self._names: set[str] = set()
 
     def add(self, document: Document) -> None:
         """One document."""
@@ -46,7 +48,9 @@ class Components:
         if found is None:
             kind = value.get("kind") if isinstance(value, dict) else None
             self.notes.append((document.name, f"left out: a document of kind {kind}"))
-        elif found.kind.startswith("secretstores."):
+            return
+        self._names.add(found.name)
+        if found.kind.startswith("secretstores."):
             given = {one.name.lower(): one.value or "" for one in found.properties}
             self._prefixes[found.name] = given.get("prefix", "") if found.kind.endswith(".env") else ""
         elif found.kind.startswith(PREFIX):
@@ -69,6 +73,9 @@ class Components:
             entries.append(entry)
             if provider is not None:
                 providers[resource.name] = provider
+        for one in self._policies:
+            wrong = (*one.report.problems, *doubts(one, self._names))
+            self.notes += [(problem.where, problem.message) for problem in wrong]
         return providers, entries
 
     def prefix(self, store: str) -> str:

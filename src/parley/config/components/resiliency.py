@@ -6,10 +6,13 @@ from typing import Any, Final
 from msgspec import Struct
 
 from parley.config.components.durations import go_seconds
+from parley.config.components.resource import texts_of
 from parley.config.document import Path
 from parley.config.report import Report
 
 _SPEC: Final[Path] = ("spec",)
+# The rule that is meant where none is given.
+RULE: Final = "consecutiveFailures > 5"
 _PREFIXES: Final = ("DefaultConversationComponentOutbound", "DefaultComponentOutbound", "DefaultComponent", "Default")
 
 
@@ -29,10 +32,10 @@ class Resiliency:
     """One document."""
 
     def __init__(self, value: Mapping[str, Any], report: Report) -> None:
-        self.report = report
+        self.report, self.value = report, value
         spec = _mapping(value.get("spec"))
         policies = _mapping(spec.get("policies"))
-        self.scopes = tuple(str(one) for one in value.get("scopes") or ())
+        self.scopes = texts_of(value.get("scopes"), ("scopes",), report)
         self._timeouts = _mapping(policies.get("timeouts"))
         self._retries = _mapping(policies.get("retries"))
         self._breakers = _mapping(policies.get("circuitBreakers"))
@@ -47,26 +50,29 @@ class Resiliency:
         """The policies for a component: those it is given, else those of the well-known names."""
         target = self._targets.get(component)
         outbound = _mapping(_mapping(target).get("outbound"))
-        given = target is not None
-        timeout = self._policy(outbound.get("timeout"), "timeouts", given)
-        retry = self._policy(outbound.get("retry"), "retries", given)
-        breaker = self._policy(outbound.get("circuitBreaker"), "circuitBreakers", given)
+        place = None if target is None else (*_SPEC, "targets", "components", component, "outbound")
+        timeout = self._policy(outbound, "timeout", "timeouts", place)
+        retry = self._policy(outbound, "retry", "retries", place)
+        breaker = self._policy(outbound, "circuitBreaker", "circuitBreakers", place)
         attempts, statuses = self._retried(*retry) if retry else (None, ())
         trips, rests = self._tripped(*breaker) if breaker else (None, None)
         seconds = self._seconds(timeout[1], ("policies", "timeouts", timeout[0])) if timeout else None
         return Policies(seconds, attempts, statuses, trips, rests)
 
-    def _policy(self, named: Any, kind: str, given: bool) -> tuple[str, Any] | None:
-        """A policy's name and body, None where there is none for it."""
+    def _policy(
+        self, outbound: Mapping[str, Any], member: str, kind: str, place: Path | None
+    ) -> tuple[str, Any] | None:
+        """A policy's name and body, None where there is none for it; ``place`` is where the component has its own."""
+        named = outbound.get(member)
         table = {"timeouts": self._timeouts, "retries": self._retries, "circuitBreakers": self._breakers}[kind]
-        if named is not None:
-            if named not in table:
+        if named is not None and place is not None:
+            if not isinstance(named, str) or named not in table:
                 message = f'there is no policy "{named}" under {kind}'
-                self.report.add((*_SPEC, "targets", "components"), message, "name one of spec.policies")
+                self.report.add((*place, member), message, "name one of spec.policies")
                 return None
-            return str(named), table[named]
+            return named, table[named]
         suffix = {"timeouts": "Timeout", "retries": "Retry", "circuitBreakers": "CircuitBreaker"}[kind]
-        names = () if given else (f"{prefix}{suffix}Policy" for prefix in _PREFIXES)
+        names = () if place is not None else (f"{prefix}{suffix}Policy" for prefix in _PREFIXES)
         return next(((name, table[name]) for name in names if name in table), None)
 
     def _retried(self, name: str, body: Any) -> tuple[int | None, tuple[str, ...]]:
@@ -85,14 +91,11 @@ class Resiliency:
         body = _mapping(body)
         place = (*_SPEC, "policies", "circuitBreakers", name)
         rests = self._seconds(body["timeout"], (*place[1:], "timeout")) if "timeout" in body else None
-        rule = str(body.get("trip", "consecutiveFailures > 5")).replace(" ", "")
-        for sign, more in ((">=", 0), (">", 1)):
-            left, found, number = rule.partition(sign)
-            if found and left == "consecutiveFailures" and number.isdecimal():
-                return max(1, int(number) + more), rests
-        hint = "write consecutiveFailures > 5"
-        self.report.add((*place, "trip"), f'the rule "{body.get("trip")}" is not one that is known here', hint)
-        return None, rests
+        trips = trips_of(body.get("trip", RULE))
+        if trips is None:
+            message = f'the rule "{body.get("trip")}" is not one that is known here'
+            self.report.add((*place, "trip"), message, f"write {RULE}")
+        return trips, rests
 
     def _seconds(self, given: Any, place: Path) -> float | None:
         seconds = go_seconds(str(given))
@@ -104,6 +107,16 @@ class Resiliency:
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def trips_of(rule: Any) -> int | None:
+    """How many failures in a row a rule means, None where it means something else."""
+    text = str(rule).replace(" ", "")
+    for sign, more in ((">=", 0), (">", 1)):
+        left, found, number = text.partition(sign)
+        if found and left == "consecutiveFailures" and number.isdecimal():
+            return max(1, int(number) + more)
+    return None
 
 
 def _statuses(codes: Any) -> tuple[str, ...]:

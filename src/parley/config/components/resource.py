@@ -87,7 +87,7 @@ def resource_of(value: Mapping[str, Any], report: Report) -> Resource | None:
         ignores_errors=is_true(text_of(spec.get("ignoreErrors"))),
         properties=_properties(spec.get("metadata"), report),
         store=text_of(auth.get("secretStore")) if isinstance(auth, dict) else "",
-        scopes=_texts(value.get("scopes"), ("scopes",), report),
+        scopes=texts_of(value.get("scopes"), ("scopes",), report),
         report=report,
     )
 
@@ -96,7 +96,8 @@ def _is_name(name: str) -> bool:
     return bool(name) and name not in (".", "..") and "/" not in name and "%" not in name and name.isprintable()
 
 
-def _texts(given: Any, path: Path, report: Report) -> tuple[str, ...]:
+def texts_of(given: Any, path: Path, report: Report) -> tuple[str, ...]:
+    """A list of texts, empty where it is left out."""
     if given is None:
         return ()
     if not isinstance(given, list):

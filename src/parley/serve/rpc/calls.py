@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _LISTENER: Final = "parley.serve.rpc.listener"
 # What is left after the drain of all requests.
 LAST_SECONDS: Final = 1.0
+# What calls under way have where it is no longer served: as long as requests have when all ends.
+LEAVING_SECONDS: Final = 30.0
 
 
 class Calls:
@@ -33,7 +35,8 @@ class Calls:
         self._address = ""
         self._task: asyncio.Task[None] | None = None
         self._problem = ""
-        self._ending: asyncio.Task[None] | None = None
+        # Those that end their calls, and by what.
+        self._leaving: dict[asyncio.Task[None], Rpc] = {}
 
     async def open(self, address: str) -> None:
         """Listen at HOST:PORT, and nowhere else. Raises OSError whose ``filename`` is the address."""
@@ -45,8 +48,7 @@ class Calls:
         except OSError as error:
             raise OSError(error.errno or errno.EADDRINUSE, error.strerror or "the address is in use", address) from None
         before, self._rpc, self._address = self._rpc, made, address
-        if before is not None:
-            await before.stop(LAST_SECONDS)
+        self._leave(before, LEAVING_SECONDS)
 
     def adopt(self) -> None:
         """The configuration may say something else now."""
@@ -60,8 +62,8 @@ class Calls:
 
     def drain(self, seconds: float) -> None:
         """Take no more calls; those under way have so long."""
-        if self._rpc is not None and self._ending is None:
-            self._ending = asyncio.ensure_future(self._rpc.stop(seconds))
+        rpc, self._rpc = self._rpc, None
+        self._leave(rpc, seconds)
 
     async def close(self) -> None:
         """End everything."""
@@ -69,10 +71,20 @@ class Calls:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
-        if self._rpc is not None:
-            await self._rpc.stop(LAST_SECONDS)
-        if self._ending is not None:
-            await self._ending
+        self.drain(LAST_SECONDS)
+        # A shorter time than the one that was given before wins.
+        tasks, left = tuple(self._leaving), tuple(self._leaving.values())
+        await asyncio.gather(*(rpc.stop(LAST_SECONDS) for rpc in left), *tasks)
+
+    def _leave(self, rpc: "Rpc | None", seconds: float) -> None:
+        """That one takes no more calls; those under way have so long, and nobody waits for them here."""
+        if rpc is not None:
+            task = asyncio.ensure_future(rpc.stop(seconds))
+            self._leaving[task] = rpc
+            task.add_done_callback(self._gone)
+
+    def _gone(self, task: asyncio.Task[None]) -> None:
+        del self._leaving[task]
 
     async def _move(self) -> None:
         """Until it is served where it is wanted, which may change meanwhile."""
@@ -90,8 +102,8 @@ class Calls:
             if wanted:
                 await self.open(wanted)
             elif self._rpc is not None:
-                rpc, self._rpc, self._address = self._rpc, None, ""
-                await rpc.stop(LAST_SECONDS)
+                self._address = ""
+                self.drain(LEAVING_SECONDS)
         except (OSError, ImportError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             self._problem = f"cannot listen on {wanted} for gRPC: {reason}"
