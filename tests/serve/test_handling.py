@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from parley.io.brokers.memory import Memory, MemorySubscription, MemoryTopic
-from parley.serve.handling import Reply, Tools
+from parley.serve.handling import Reply
 from parley.serve.rpc.asking import Answered
 from parley.serve.streaming import Consumer
+from parley.serve.tools import Tools
 from parley.streams.address import address_of
 from parley.streams.port import BrokerError, Received, Subscription, TooLargeError, Topic
 from parley.streams.setup import Stream

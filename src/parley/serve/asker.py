@@ -32,6 +32,7 @@ class HouseAsker:
     def __init__(self, house: House, stream: Stream) -> None:
         self._house, self._stream = house, stream
         self._behind = Behind(stream.name)
+        self._operator = self._behind.of(None)
 
     async def ask(self, message: Received, request: Asked) -> Reply:
         """See parley.serve.handling.Asker."""
@@ -46,7 +47,7 @@ class HouseAsker:
 
     def _asking(self, message: Received, request: Asked) -> tuple[Request, Inlet]:
         target = request.path.encode()
-        if _EVENTS_PATH in target and self._stream.stream != "refuse":
+        if target.find(_EVENTS_PATH) >= 0 and self._stream.stream != "refuse":
             target = target.replace(_EVENTS_PATH, _WHOLE_PATH)
         inlet = self._inlet(target, request)
         if self._stream.stream == "refuse" and inlet.fixed and (inlet.streams or target.endswith(_STREAMED)):
@@ -89,7 +90,7 @@ class HouseAsker:
             found = entry_for(self._house, asking, inlet.dialect)
             return None if found is None else self._behind.of(found)
         if not self._stream.key:
-            return self._behind.of(None)
+            return self._operator
         named = self._house.gateway.keyring.named(self._stream.key)
         if named is None:
             raise RefusedError(f"the key {self._stream.key!r} of this stream is not known", 401, "unauthorized")

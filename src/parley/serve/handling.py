@@ -5,23 +5,19 @@ Sources: messaging contract sections 4 and 8; fault contract P1 to P8.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from collections.abc import Coroutine
+from typing import Any, Final, Protocol
 
 from msgspec import Raw, Struct
 
 from parley.serve.rpc.asking import Answered
+from parley.serve.tools import Tools
 from parley.streams import envelope
 from parley.streams.backoff import pause_of
-from parley.streams.course import REASON, Again, Bury, Course, Give, Leave, Outcome, Step, Tell
+from parley.streams.course import REASON, Again, Bury, Course, Give, Leave, Step, Tell
 from parley.streams.envelope import Asked, RefusedError
-from parley.streams.flow import Flow
-from parley.streams.port import REQUEST_ID, BrokerError, Received, Subscription, TooLargeError, Topic
-from parley.streams.setup import Stream
-from parley.streams.window import Known, Window
-
-if TYPE_CHECKING:
-    from parley.serve.recall import Recall
+from parley.streams.port import REQUEST_ID, BrokerError, Received, Subscription, TooLargeError
+from parley.streams.window import Known
 
 _NOT_SENT: Final = "the answer is larger than the broker takes"
 _NULL: Final = Raw(b"null")
@@ -44,44 +40,6 @@ class Asker(Protocol):
 
     async def ask(self, message: Received, asked: Asked) -> Reply:
         """The answer to it. Raises RefusedError where it is no request that can be asked."""
-
-
-class Tools:
-    """What all messages of a stream share. ``count`` takes outcomes, ``say`` log lines; ``largest`` is the most bytes
-    of a message; ``topic`` and ``buried`` are where answers and dead letters go."""
-
-    def __init__(self, stream: Stream, asker: Asker, largest: int, *, rand: Callable[[], float]) -> None:
-        self.stream, self.asker, self.largest, self.rand = stream, asker, largest, rand
-        self.window = Window(stream.window)
-        self.flow = Flow(stream.max_handlers, stream.error_max_backoff)
-        # What is known beyond this process, where that is configured.
-        self.recall: Recall | None = None
-        self.stopping = asyncio.Event()
-        self.topic: Topic
-        self.buried: Topic | None = None
-        self.count: Callable[[Outcome], None] = lambda outcome: None
-        self.say: Callable[..., None] = lambda event, **facts: None
-        # Who waits for the end of what is in work already, by identity; the tails of lines, by ordering key.
-        self.waits: dict[str, list[asyncio.Future[None]]] = {}
-        self.lines: dict[str, asyncio.Future[None]] = {}
-
-    def now(self) -> float:
-        """Monotonic seconds."""
-        return asyncio.get_running_loop().time()
-
-    def release(self, identity: str) -> None:
-        """It is not in work any more: who waits for its end goes on."""
-        self.window.forget(identity)
-        for waiting in self.waits.pop(identity, ()):
-            if not waiting.done():
-                waiting.set_result(None)
-
-    async def sleep(self, seconds: float) -> bool:
-        """Wait, unless we are told to end: whether the time is over."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self.stopping.wait()
-        return not self.stopping.is_set()
 
 
 class Handling:

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from parley.serve.asker import HouseAsker
-from parley.serve.handling import Handling, Tools
+from parley.serve.handling import Handling
 from parley.serve.swift import Swift
+from parley.serve.tools import Tools
 from parley.streams.port import BrokerError, Posted, Pushed, Received
 
 # What has ended within such a moment is replaced at once: fewer calls to the broker.

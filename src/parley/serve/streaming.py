@@ -9,7 +9,8 @@ import time
 from collections.abc import Awaitable, Sequence
 from typing import Any, Final, Protocol
 
-from parley.serve.handling import Handling, Tools
+from parley.serve.handling import Handling
+from parley.serve.tools import Tools
 from parley.streams.backoff import jittered
 from parley.streams.port import NEVER, BrokerError, Received, Subscription, Topic
 

@@ -13,12 +13,12 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from parley.gateway.families import AGE, BACKLOG, IN_FLIGHT, MESSAGES
+from parley.gateway.families import AGE, BACKLOG, IN_FLIGHT
 from parley.io.brokers import Brokers
 from parley.serve.asker import HouseAsker
-from parley.serve.handling import Tools
 from parley.serve.house import House
 from parley.serve.streaming import Consumer
+from parley.serve.tools import Outcomes, Tools
 from parley.streams.address import Address, Role, UnfitAddressError, address_of
 from parley.streams.port import BrokerError, Received, Subscription, Topic
 from parley.streams.setup import Stream
@@ -93,7 +93,7 @@ class Streams:
         if stream.remember != MEMORY:
             tools.recall = self._recall(stream)
         metrics, scheme = house.gateway.metrics, opened.requests.scheme
-        tools.count = lambda outcome: metrics.count(MESSAGES, scheme, outcome)
+        tools.count = Outcomes(metrics, scheme).count
         tools.say = lambda event, **facts: self._say(event, stream=stream.name, **facts)
         consumer = Consumer(tools, opened)
         metrics.gauges[(BACKLOG, stream.name)] = lambda: float(consumer.backlog or 0)

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from parley.serve.asker import HouseAsker, reply_of
-from parley.serve.handling import LATE, Handling, Tools
+from parley.serve.handling import LATE, Handling
 from parley.serve.rpc.asking import Answered, lines_of
+from parley.serve.tools import Tools
 from parley.streams import envelope
 from parley.streams.envelope import Asked, RefusedError
 from parley.streams.port import REQUEST_ID, BrokerError, Posted, Pushed, Received

@@ -37,6 +37,8 @@ class Window:
         self._known: OrderedDict[str, Known] = OrderedDict()
         self._work: dict[str, Known] = {}
         self._bytes = 0
+        # Nothing is over before that.
+        self._due = 0.0
 
     def __len__(self) -> int:
         return len(self._known) + len(self._work)
@@ -63,7 +65,8 @@ class Window:
         known.until = now + self._seconds
         self._known[identity] = known
         self._bytes += len(known.answer)
-        self._expire(now)
+        if now >= self._due or len(self._known) > self._most or self._bytes > self._size:
+            self._expire(now)
 
     def told(self, identity: str, message: str) -> None:
         """The answer has reached the broker, for that message."""
@@ -89,6 +92,7 @@ class Window:
         while known:
             first = next(iter(known.values()))
             if first.until > now and len(known) <= self._most and self._bytes <= self._size:
+                self._due = first.until
                 return
             known.popitem(last=False)
             self._bytes -= len(first.answer or b"")

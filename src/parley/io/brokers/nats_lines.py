@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 # Subject, reply subject, block of headers (b"" for none), payload.
 Sink: TypeAlias = Callable[[bytes, bytes, bytes, bytes], None]
 _MESSAGE: Final = b"MSG "
-_HEADED: Final = b"HMSG "
+_HEADED: Final = b"HMSG"
 _END: Final = b"\r\n"
 _BREAK: Final = str.maketrans("\r\n", "  ")
 
@@ -72,19 +72,20 @@ class Lines:
         if end < 0:
             self._need = 0
             return -1
-        headed = data.startswith(_HEADED, at)
-        if not headed and not data.startswith(_MESSAGE, at):
+        begins = data[at : at + 4]
+        headed = begins == _HEADED
+        if not headed and begins != _MESSAGE:
             return 0
         words = data[at:end].split(b" ")
         start = end + 2
-        after = start + int(words[-1]) + 2
+        after = start + number_of(words[-1]) + 2
         if after > len(data):
             self._need = after - at
             return -1
         sink = self._sinks.get(words[2])
         if sink is None:
             return 0
-        body = start + int(words[-2]) if headed else start
+        body = start + number_of(words[-2]) if headed else start
         reply = words[3] if len(words) == (6 if headed else 5) else b""
         try:
             sink(words[1], reply, data[start:body], data[body : after - 2])
@@ -146,10 +147,24 @@ def headers_of(head: bytes) -> dict[str, str]:
     return found
 
 
+def number_of(text: bytes, at: int = 0) -> int:
+    """What digits say from there on; made without an object for each. Raises ValueError."""
+    found, size = 0, len(text)
+    if at >= size:
+        raise ValueError("no digits")
+    while at < size:
+        digit = text[at] - 48
+        if digit < 0 or digit > 9:
+            raise ValueError("no digit")
+        found = found * 10 + digit
+        at += 1
+    return found
+
+
 def _unit(data: bytes, at: int) -> int:
     """Where the unit that begins there ends; it is whole."""
     end = data.index(_END, at) + 2
-    if data.startswith(_MESSAGE, at) or data.startswith(_HEADED, at):
+    if data[at : at + 4] in (_MESSAGE, _HEADED):
         return end + int(data[at : end - 2].rpartition(b" ")[2]) + 2
     return end
 

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from parley.io.brokers.nats_lines import Lines, head_of, headers_of
+from parley.io.brokers.nats_lines import Lines, head_of, headers_of, number_of
 from parley.streams.port import REQUEST_ID, Added, BrokerError, Received, Sent, TooLargeError
 
 Connect: TypeAlias = Callable[[], Coroutine[Any, Any, Any]]
@@ -270,10 +270,10 @@ class JetStreamTopic:
         self._lines.publish(self._subject, body, b"%b.%d" % (self._inbox, self._count), head)
 
     def _confirmed(self, subject: bytes, reply: bytes, head: bytes, body: bytes) -> None:
-        waiting = self._waiting.pop(int(subject.rpartition(b".")[2]), None)
+        waiting = self._waiting.pop(number_of(subject, subject.rfind(b".") + 1), None)
         if waiting is None:
             return
-        waiting[1](_refusal(head, body) if head or _FAILED in body else None)
+        waiting[1](_refusal(head, body) if head or body.find(_FAILED) >= 0 else None)
 
     def _late(self) -> None:
         """Those whose time is over fail."""
@@ -323,7 +323,7 @@ def _received(reply: bytes, head: bytes, body: bytes) -> Received:
     return Received(
         id=given or f"{words[first].decode()}:{words[first + 3].decode()}",
         body=body,
-        deliveries=int(words[first + 2]),
+        deliveries=number_of(words[first + 2]),
         at=int(words[first + 5]) / 1e9,
         attributes=headers,
         handle=reply,
