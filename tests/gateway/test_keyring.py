@@ -267,7 +267,10 @@ def test_without_one_it_is_refused_in_the_callers_dialect(path: bytes, kind: str
         assert ear.lines[b"www-authenticate"] == b"Bearer"
         assert stage.sent == []
         assert (only(stage)["kind"], only(stage)["status"]) == ("unauthorized", 401)
-        assert stage.counts == {("parley_requests_total", only(stage)["dialect"], "error", "unauthorized"): 1}
+        assert stage.counts == {
+            ("parley_requests_total", only(stage)["dialect"], "error", "unauthorized"): 1,
+            ("parley_rejected_total", "auth"): 1,
+        }
         heard.append(ear.text)
         stage.quiet()
     assert len(set(heard)) == 1
