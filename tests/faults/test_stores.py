@@ -222,11 +222,11 @@ async def all_there(gateways: list[Gateway], key: str, names: list[str]) -> None
 
         async def there(place: Gateway = place, name: str = name) -> bool:
             answer = await got(place, key, name)
-            # It may have been away once more, under this load.
-            assert answer.status in (200, 503), answer.json
+            # Not yet, where the other one still writes what it held.
+            assert answer.status in (200, 404, 503), answer.json
             return answer.status == 200
 
-        await until(there)
+        await until(there, 120)
 
 
 async def test_a_server_that_is_killed_under_load_fails_no_request_of_a_known_key(
@@ -261,7 +261,7 @@ async def test_a_server_that_is_killed_under_load_fails_no_request_of_a_known_ke
         rows = {row[0] for row in postgres.ask(shared.rpartition("/")[2], "SELECT id FROM responses")}
         return set(made) <= rows
 
-    await until(written, 60)
+    await until(written, 120)
     for gateway in (one, other):
         assert gateway.metric("parley_store_errors_total", 'kind="away"') >= 1
         text = "\n".join(gateway.stderr_lines()) + gateway.metrics()

