@@ -1,13 +1,12 @@
 """What a request used is free when it ends: nothing of it waits for the garbage collector."""
 
-import gc
 from typing import Any
 
 import pytest
 
+from gateway.collected import leaves_nothing
 from gateway.gated import Gated, all_of
 from gateway.parts import CHAT, MESSAGES, STOP, WORD, Stage
-from parley.gateway.job import Job
 
 ANTHROPIC = (
     b'{"id":"msg_1","type":"message","role":"assistant","model":"c-1","content":[{"type":"text","text":"Hello."}],'
@@ -36,20 +35,7 @@ QUOTAS = all_of(requests=((1000, 60.0),), tokens=((10**9, 60.0),), parallel=100,
 @pytest.mark.parametrize("limited", [False, True])
 def test_a_request_leaves_no_cycle(path: bytes, members: dict[str, Any], model: str, limited: bool) -> None:
     stage = Gated(quotas=QUOTAS) if limited else Stage()
-    # The first one imports and remembers.
-    answered(stage, path, members, model)
-    gc.collect()
-    gc.disable()
-    try:
-        answered(stage, path, members, model)
-        assert [found for found in gc.get_objects() if isinstance(found, Job)] == []
-        gc.set_debug(gc.DEBUG_SAVEALL)
-        gc.collect()
-        assert {type(found) for found in gc.garbage if type(found).__module__.startswith("parley")} == set()
-    finally:
-        gc.set_debug(0)
-        gc.garbage.clear()
-        gc.enable()
+    leaves_nothing(lambda: answered(stage, path, members, model))
 
 
 def answered(stage: Stage, path: bytes, members: dict[str, Any], model: str) -> None:

@@ -1,15 +1,14 @@
 """What a request of a conversation used is free when it ends: nothing of it waits for the garbage collector."""
 
-import gc
 from collections.abc import Callable
 
 import pytest
 
 from cache.parts import Cached
+from gateway.collected import leaves_nothing
 from gateway.contexts import ID, Talk, word
 from gateway.parts import BUSY, DONE, OPENING, STOP, Stage
 from parley.cache import MemoryShelf
-from parley.gateway.job import Job
 
 EVENTS = "text/event-stream"
 ONE, TWO = (f"/v1.0-{form}/conversation/{{}}/converse" for form in ("alpha1", "alpha2"))
@@ -113,20 +112,7 @@ PLAYS = [whole, single, streamed, failed, broken, left, left_early, dressed, dre
 @pytest.mark.parametrize("make", [Stage, Cached])
 def test_a_request_leaves_no_cycle(play: Callable[[Talk], None], make: Callable[[], Stage]) -> None:
     talk = Talk(make())
-    # The first one imports and remembers.
-    played(talk, play)
-    gc.collect()
-    gc.disable()
-    try:
-        played(talk, play)
-        assert [found for found in gc.get_objects() if isinstance(found, Job)] == []
-        gc.set_debug(gc.DEBUG_SAVEALL)
-        gc.collect()
-        assert {type(found) for found in gc.garbage if type(found).__module__.startswith("parley")} == set()
-    finally:
-        gc.set_debug(0)
-        gc.garbage.clear()
-        gc.enable()
+    leaves_nothing(lambda: played(talk, play))
 
 
 def played(talk: Talk, play: Callable[[Talk], None]) -> None:

@@ -114,20 +114,7 @@ def _insert(table: str, *columns: str) -> str:
 
 _COLUMNS: Final = ("id", "at", "course", "asked", *_OWN)
 # What may be unknown, and mostly is.
-_OPEN: Final = frozenset(
-    (
-        "asked",
-        "ttfb_ms",
-        "cost",
-        "cached",
-        "cache_write",
-        "reasoning",
-        "audio_input",
-        "audio_output",
-        "images",
-        "seconds",
-    )
-)
+_OPEN: Final = frozenset(("asked", "ttfb_ms", "cost", *Row.__struct_fields__[_PARTS:]))
 _ADD: Final = (
     _insert("ledger_sums", "span", "course", "start", *COUNTS)
     + " ON CONFLICT (span, course, start) DO UPDATE SET "
