@@ -7,7 +7,6 @@ Usage: python -m bench.ledger_load FULL_STORE [TURNS]      (FULL_STORE: a SQLite
 import contextlib
 import http.client
 import json
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,16 +16,11 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+from bench.process import free_port
+
 EACH = 150
 BODY = json.dumps({"model": "echo", "messages": [{"role": "user", "content": "hi"}]}).encode()
 QUESTIONS = ("usage?by=key&from=90d", "usage?by=day,model&from=90d", "requests?limit=100")
-
-
-def free_port() -> int:
-    """One that nobody listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 @contextlib.contextmanager
