@@ -59,6 +59,9 @@ KINDS: dict[str, Kind] = {
 }
 
 
+# Finer words of failures between nodes: another node has tried and says so; a request came round to whoever sent it on.
+NODE_ANSWERED = "node_answered"
+NODE_LOOP = "node_loop"
 # What is turned away at the door: the label of parley_rejected_total (fault contract section 4).
 REJECTED: dict[str, str] = {
     "invalid_json": "json",

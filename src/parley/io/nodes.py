@@ -12,12 +12,11 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from parley.failure import Failure
+from parley.failure import NODE_LOOP, Failure
 from parley.io.pictures import Pictures, paths_in
 from parley.nodes import Network, Worker
 from parley.nodes.facts import TEXT
 from parley.nodes.network import HOPS, LINKS, SCHEME, sent_on
-from parley.nodes.verdict import LOOP
 from parley.ports import Call, Destination, Flight, Headers, Sink, Upstream
 from parley.relay import MAX_ANSWER
 from parley.wire.worker_code import coded_failure
@@ -25,7 +24,7 @@ from parley.wire.worker_code import coded_failure
 REMEMBERED: Final = 4096
 _GONE: Final = Failure("upstream_unreachable", "the model is not registered any more", detail="unregistered")
 _ALONE: Final = Failure("upstream_unreachable", "this node is in no network", detail="no_network")
-_LOOP: Final = Failure("upstream_unreachable", "the request came back to a node that has sent it on", detail=LOOP)
+_LOOP: Final = Failure("upstream_unreachable", "the request came back to a node that has sent it on", detail=NODE_LOOP)
 _LARGE: Final = Failure("upstream_bad_response", f"the answer is larger than {MAX_ANSWER} bytes", detail="too_large")
 _NO_FILE: Final = Failure("upstream_bad_response", "the worker names a picture that cannot be read", detail="no_file")
 

@@ -11,14 +11,11 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from parley.failure import KINDS, Failure
+from parley.failure import KINDS, NODE_ANSWERED, NODE_LOOP, Failure
 from parley.framing import sse
 from parley.ports import Headers, Sink
 
 HEADER: Final = b"x-parley-failure"
-# The finer word for a node that has spoken, and for a request that went round; parley.plan knows both.
-SPOKE: Final = "node_answered"
-LOOP: Final = "node_loop"
 _LONGEST: Final = 4096
 _LARGEST: Final = 64 * 1024
 # Nobody has looked at the request.
@@ -88,7 +85,7 @@ def read(value: bytes, body: bytes) -> Failure | None:
         return None
     if said.kind not in KINDS or not 400 <= said.status < 600:
         return None
-    detail = LOOP if said.detail == LOOP else SPOKE
+    detail = NODE_LOOP if said.detail == NODE_LOOP else NODE_ANSWERED
     if said.kind in _BUSY:
         return _failure("upstream_rate_limited", said, detail)
     if said.kind in _NOWHERE:
@@ -105,7 +102,7 @@ def _decided(said: Said, body: bytes) -> Failure:
         return _failure("upstream_rejected", said, "", status=status, wire=wire, body=own)
     kind = said.kind if blamed == "upstream" else "upstream_error"
     status = said.status if kind == "upstream_error" and said.status >= 500 else None
-    return _failure(kind, said, SPOKE, status=status, wire=wire, body=own, final=True)
+    return _failure(kind, said, NODE_ANSWERED, status=status, wire=wire, body=own, final=True)
 
 
 def _failure(  # noqa: PLR0913 - the parts of one failure

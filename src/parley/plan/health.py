@@ -5,7 +5,7 @@ Times are monotonic seconds passed in by the caller. None of it grows with traff
 
 from typing import Final
 
-from parley.failure import Failure
+from parley.failure import NODE_LOOP, Failure
 from parley.plan.policy import Policy
 
 CLOSED: Final = 0
@@ -18,9 +18,8 @@ _NEWEST = 0.3  # share of the newest sample in a moving average
 # Refused by a live endpoint, or by an engine of this machine that keeps its own time.
 SPOKEN: Final = frozenset({"upstream_rejected", "upstream_rate_limited", "upstream_auth", "model_loading"})
 OWN_TIME: Final = "engine_down"
-# A request that other nodes had sent round.
-LOOP: Final = "node_loop"
-_UNCOUNTED: Final = frozenset({OWN_TIME, LOOP})
+# A node that was only sent what comes back to it is as good as ever.
+_UNCOUNTED: Final = frozenset({OWN_TIME, NODE_LOOP})
 
 
 def counts(failure: Failure) -> bool:

@@ -6,8 +6,8 @@ Nothing here outlives the request. Sources: fault contract section 2 (U1-U21), d
 from collections.abc import Callable
 from math import inf
 
-from parley.failure import Failure
-from parley.plan.health import LOOP, OWN_TIME
+from parley.failure import NODE_ANSWERED, NODE_LOOP, Failure
+from parley.plan.health import OWN_TIME
 from parley.plan.place import Place, Seat, Site, Token
 from parley.settings import Provider, Target
 
@@ -114,8 +114,8 @@ _AFTER: dict[str, Callable[[Trail, int, Seat, float], None]] = {
     "model_loading": _bar_endpoint_for_target,
     OWN_TIME: _bar_endpoint_for_target,
     # A node has made its own tries.
-    "node_answered": _bar_endpoint_for_target,
-    LOOP: _bar_endpoint_for_target,
+    NODE_ANSWERED: _bar_endpoint_for_target,
+    NODE_LOOP: _bar_endpoint_for_target,
     "upstream_auth": _bar_key,
     "upstream_unreachable": _rest_endpoint,
     "upstream_closed": _once_more,

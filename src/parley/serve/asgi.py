@@ -50,7 +50,7 @@ class Shell:
 
     def _refusal(self, scope: Scope, path: bytes) -> Refusal | None:
         house, headers = self._house, scope["headers"]
-        if house.draining and path not in (b"/livez", b"/readyz", b"/v1.0/healthz", b"/v1.0/healthz/outbound"):
+        if house.draining and path not in edge.ASKED_HOW:
             return edge.DRAINING
         query = scope.get("query_string") or b""
         target = path + b"?" + query if query else path

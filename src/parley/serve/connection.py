@@ -292,7 +292,7 @@ class CallerConnection:
         house, limit = self.house, self.house.max_header
         if version not in _VERSIONS:
             return edge.BAD_HTTP
-        if house.draining and path not in (b"/livez", b"/readyz", b"/v1.0/healthz", b"/v1.0/healthz/outbound"):
+        if house.draining and path not in edge.ASKED_HOW:
             return edge.DRAINING
         if self._message_bytes > limit and edge.head_size(self._url, self._headers) > limit:
             return edge.HEADERS

@@ -29,6 +29,8 @@ _QUERY: Final = re.compile(rb"[\x21\x24-\x3b\x3d\x3f-\x7e]*")
 # Encoded dots, separators, control characters and percent signs: nothing that a second decoding would change.
 _ENCODED: Final = re.compile(rb"%(?:[01][0-9a-f]|2e|25|3b|5c|7f|(?![0-9a-f]{2}))", re.IGNORECASE)
 _DOTS: Final = re.compile(rb"/\.{1,2}(/|\Z)")
+# Where it is asked how we are: answered also while we drain.
+ASKED_HOW: Final = frozenset({b"/livez", b"/readyz", b"/v1.0/healthz", b"/v1.0/healthz/outbound"})
 # Paths whose clients repeat slashes, and on which they mean nothing (conversation contract 2.1).
 _SLASHES: Final = re.compile(rb"/+v1\.0(?:-[a-z0-9]+)?/.*")
 _REMEMBERED: Final = 256

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from msgspec import json
 
-from parley.failure import Failure, ParleyError
+from parley.failure import NODE_LOOP, Failure, ParleyError
 from parley.wire.flat_error import flat_failure
 from parley.wire.status import Headers
 
@@ -52,8 +52,6 @@ _OWN: Final = frozenset(
     {"unauthorized", "forbidden", "rate_limited", "budget_exceeded", "overloaded", "body_too_large"}
 )
 _PINNED: Final = "#"
-# Nodes had sent the request round.
-_LOOP: Final = "node_loop"
 
 
 def parameter(message: str, *, status: int = 400) -> ParleyError:
@@ -70,7 +68,7 @@ def coded(failure: Failure) -> tuple[int, str]:
     """The code and the message."""
     if failure.upstream_code is not None and failure.upstream_code.lstrip("-").isdecimal():
         return int(failure.upstream_code), failure.message
-    if failure.detail == _LOOP:
+    if failure.detail == NODE_LOOP:
         return PROXY, failure.message
     if failure.kind in ("model_not_found", "no_upstream"):
         return (MODEL, NO_MODEL) if _PINNED in (failure.model or _PINNED) else (PROXY, NO_PEER)
