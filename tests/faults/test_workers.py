@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,16 +39,27 @@ def alive(some: list[int]) -> list[int]:
     return [pid for pid in some if Path(f"/proc/{pid}").exists()]
 
 
+def holds(pid: int, sockets: set[str]) -> bool:
+    """Whether the process has one of these among its open files, which may close while we look."""
+    with suppress(FileNotFoundError):
+        return any(os.readlink(one) in sockets for one in Path(f"/proc/{pid}/fd").iterdir())
+    return False
+
+
 def owner(gateway: Gateway, raw: Raw) -> int:
-    """The process at the other end of a connection, as the kernel knows it."""
+    """The process at the other end of a connection, as the kernel knows it.
+
+    The kernel hands its table out page by page: while other connections come and go a line may
+    stand there twice or not at all, so it is asked again.
+    """
     port = raw.sock.getsockname()[1]
     here, there = f"0100007F:{gateway.port:04X}", f"0100007F:{port:04X}"
-    lines = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines())
-    (inode,) = [parts[9] for parts in lines if parts[1] == here and parts[2] == there]
-    for pid in pids(gateway):
-        held = Path(f"/proc/{pid}/fd")
-        if any(os.readlink(one) == f"socket:[{inode}]" for one in held.iterdir() if one.is_symlink()):
-            return pid
+    for _ in range(100):
+        lines = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines())
+        sockets = {f"socket:[{parts[9]}]" for parts in lines if parts[1] == here and parts[2] == there}
+        found = [pid for pid in pids(gateway) if holds(pid, sockets)]
+        if found:
+            return found[0]
     raise AssertionError("nobody has it")
 
 
