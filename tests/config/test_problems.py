@@ -159,17 +159,6 @@ def test_one_mistake(text: str, line: int, column: int, message: str, hint: str)
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "column", "hint"),
-    [],
-)
-def test_not_available_yet(text: str, line: int, column: int, hint: str) -> None:
-    problem = only(text)
-    assert problem.message.endswith("not available yet")
-    assert (problem.line, problem.column) == (line, column)
-    assert hint in problem.hint
-
-
-@pytest.mark.parametrize(
     "text",
     [
         "grpc:", "include: []", "streams: []", "prices: {}", "node: ~", "store: sqlite:///x.db",
