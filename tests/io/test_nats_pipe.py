@@ -1,6 +1,7 @@
 """What stands between the library and the socket: ours is taken, all else arrives as if nobody had looked."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -55,7 +56,9 @@ class Laid:
     def __init__(self) -> None:
         self.behind, self.line = Behind(), Line()
         self.taken: list[tuple[bytes, bytes, bytes, bool]] = []
-        self.pipe = Pipe(self.line, self.behind, {OURS: lambda *message: self.taken.append(message)})
+        self.soon: list[Callable[[], None]] = []
+        routes = {OURS: lambda *message: self.taken.append(message)}
+        self.pipe = Pipe(self.line, self.behind, routes, self.soon.append)
 
 
 def message(subject: bytes, payload: bytes, reply: bytes = b"", sid: bytes = b"7") -> bytes:
@@ -121,7 +124,7 @@ def test_who_fails_to_take_something_ends_nothing(caplog: pytest.LogCaptureFixtu
     def fails(*message: Any) -> None:
         raise RuntimeError(message[0])
 
-    pipe = Pipe(laid.line, laid.behind, {OURS: fails})
+    pipe = Pipe(laid.line, laid.behind, {OURS: fails}, laid.soon.append)
     pipe.data_received(message(OURS + b".t", b"x") + b"PING\r\n")
     assert laid.behind.bytes == b"PING\r\n"
     assert "could not be handled" in caplog.text
@@ -131,10 +134,15 @@ def test_what_is_said() -> None:
     laid = Laid()
     laid.pipe.say(b"a.b", b"", b"text")
     laid.pipe.say(b"a.c", b"d", b"")
+    assert (laid.line.sent, len(laid.soon)) == (b"", 1)
+    laid.soon.pop()()
     assert laid.line.sent == b"PUB a.b 4\r\ntext\r\nPUB a.c d 0\r\n\r\n"
     assert laid.pipe.open
+    laid.pipe.say(b"a.d", b"", b"lost")
     laid.line.closing = True
     assert not laid.pipe.open
+    laid.soon.pop()()
+    assert laid.line.sent.count(b"PUB") == 2
 
 
 def test_the_library_hears_of_everything_else() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import nats
 import pytest
-from parties import JSON, Party, until
+from parties import JSON, Party, heeded, until
 
 from fixtures.nats import NatsServer
 from parley.io.nats.keys import Identity
@@ -52,7 +52,7 @@ async def overheard(stranger: Any) -> list[bytes]:
         found.append(message.data)
 
     await stranger.subscribe("parley_nodes.>", cb=take)
-    await stranger.flush()
+    await heeded(stranger)
     return found
 
 
@@ -66,7 +66,7 @@ async def test_what_can_be_overheard(nats_server: NatsServer, party: Parties, st
     body = b'{"model":"m","x":"' + SECRET_WORD + b'"}'
     assert (await a.call("b", body=body)[1].end()).text == b'"' + SECRET_WORD + b'"'
     await until(lambda: len(found) >= 2)
-    await stranger.flush()
+    await heeded(stranger)
     # One message there and one back is all of it, unless it took so long that each side gave signs of life.
     assert len(found) <= 2 + 2 * ((time.monotonic() - began) // BEAT_SECONDS)
     said = b"".join(found)
@@ -166,7 +166,7 @@ async def test_a_call_that_is_said_again_is_not_taken(nats_server: NatsServer, p
         found.append(message)
 
     await stranger.subscribe(call_of(b), cb=take)
-    await stranger.flush()
+    await heeded(stranger)
     await a.call("b")[1].end()
     await until(lambda: found)
     answer = await stranger.request(call_of(b), found[0].data, timeout=30)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parley.failure import Failure
+from parley.gateway.heads import identified
 from parley.nodes import frames
 from parley.nodes.answering import Answering
 from parley.nodes.calling import BEAT_SECONDS, SILENCE, Calling
@@ -101,6 +102,42 @@ def test_an_answer_is_one_message() -> None:
     assert pair.sink.said == [(200, [(b"a", b"b")]), b"text", "done"]
     assert pair.ended == ["far", "near"]
     assert pair.work.said == []
+
+
+@pytest.mark.parametrize("word", ["head", "body", "done"])
+def test_who_fails_to_take_an_answer_is_told(word: str, caplog: pytest.LogCaptureFixture) -> None:
+    pair = Pair()
+
+    def fails(*told: Any) -> None:
+        raise RuntimeError(word)
+
+    setattr(pair.sink, word, fails)
+    pair.far.answer(200, b"a: b\r\n", b"text")
+    pair.carry()
+    assert pair.sink.said[-1] == "internal"
+    assert pair.ended == ["far", "near"]
+    assert "could not be handled" in caplog.text
+
+
+def test_what_the_other_node_knows_is_not_said_again() -> None:
+    pair = Pair()
+    pair.far.known = frames.identity(b"r1")
+    assert pair.far.known == identified("r1")
+    pair.far.answer(200, b"a: b\r\n" + pair.far.known, b"text")
+    pair.carry()
+    assert pair.sink.said == [(200, [(b"a", b"b")]), b"text", "done"]
+    other = Pair()
+    other.far.known = frames.identity(b"r1")
+    other.far.answer(502, other.far.known, b"")
+    other.carry()
+    assert other.sink.said == [(502, [(b"x-request-id", b"r1"), (b"request-id", b"r1")]), "done"]
+
+
+def test_the_name_of_a_request_among_other_lines() -> None:
+    assert frames.parted(b"a: b\r\nx-request-id: r1\r\nc: d\r\n") == (b"a: b\r\nc: d\r\n", b"r1")
+    assert frames.parted(b"x-request-id: r1\r\n") == (b"", b"r1")
+    for lines in (b"", b"a: x-request-id: r1\r\n", b"X-Request-Id: r1\r\n"):
+        assert frames.parted(lines) == (lines, b"")
 
 
 def test_an_answer_at_once_is_no_work_that_is_left() -> None:

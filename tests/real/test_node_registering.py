@@ -186,11 +186,12 @@ def test_metrics_are_where_nodes_have_them(node: Node) -> None:
 
 
 def test_a_time_to_live_and_a_heartbeat(node: Node) -> None:
-    node.post("ai/project/register", {"project": "brief", "models": [ONE], "ttl": 2})
+    node.post("ai/project/register", {"project": "brief", "models": [ONE], "ttl": 600})
     node.post("ai/project/register", {"project": "lasting", "models": [ONE]})
     assert node.post("ai/project/heartbeat", {"project": "none"}) == (200, NOT_EXISTED)
     for _ in range(3):
         assert node.post("ai/project/heartbeat", {"project": "brief"}) == (200, OK)
+    node.post("ai/project/register", {"project": "brief", "models": [ONE], "ttl": 2})
     eventually(lambda: node.get("ai/projects/list").body == {"data": ["lasting"]}, 30, "the end of its time")
     assert node.post("ai/project/unregister", {"project": "lasting"}) == (200, OK)
 

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from parley.failure import NODE_LOOP, Failure
+from parley.io.ending import finished
 from parley.io.pictures import Pictures, paths_in
 from parley.nodes import Network, Worker
 from parley.nodes.facts import TEXT
@@ -159,7 +160,7 @@ class WorkerCall:
         """It is whole."""
         if self._held is None:
             self._end(good=True)
-            self._sink.done()
+            finished(self._sink)
             return
         body, status = bytes(self._held), self._head[0]
         if 200 < status < 300 and is_object(body):
@@ -174,8 +175,11 @@ class WorkerCall:
             self._pass(body)
 
     def failed(self, failure: Failure) -> None:
-        """It broke."""
-        self._fail(failure, good=False)
+        """It broke; or it was whole, and whom it was handed on to could not take it."""
+        if self._over:
+            self._sink.failed(failure)
+        else:
+            self._fail(failure, good=False)
 
     # The gateway's Flight
 
@@ -211,7 +215,7 @@ class WorkerCall:
         self._end(good=status < 500)
         self._sink.head(status, headers)
         self._sink.body(body)
-        self._sink.done()
+        finished(self._sink)
 
     def _fail(self, failure: Failure, *, good: bool) -> None:
         if not self._over:

@@ -40,6 +40,7 @@ class Answering:
         "_started",
         "_stopped",
         "asked",
+        "known",
     )
 
     def __init__(
@@ -51,6 +52,8 @@ class Answering:
         ended: Callable[[], object],
     ) -> None:
         self.asked = asked
+        # Lines of an answer's head that say nothing new to the node that asked.
+        self.known = b""
         self._channel = channel
         self._publish = publish
         self._soon = soon
@@ -69,6 +72,9 @@ class Answering:
         """The call has arrived with this part of its body."""
         self._started = self._said = self._heard = now
         self._start = start
+        if len(first) >= self.asked.size:
+            self._run(first)
+            return
         self._body += first
         self._go_on()
 
@@ -138,7 +144,8 @@ class Answering:
 
     def _go_on(self) -> None:
         if len(self._body) >= self.asked.size:
-            self._run()
+            body, self._body = bytes(self._body), bytearray()
+            self._run(body)
         elif self._room_for - len(self._body) <= WINDOW // 2:
             self._room()
 
@@ -146,9 +153,8 @@ class Answering:
         self._room_for = len(self._body) + WINDOW
         self._say(frames.CREDIT, frames.counted(self._room_for))
 
-    def _run(self) -> None:
+    def _run(self, body: bytes) -> None:
         start, self._start = self._start, None
-        body, self._body = bytes(self._body), bytearray()
         assert start is not None
         job = start(body, self)
         if self._over and not self._finished:
@@ -161,16 +167,29 @@ class Answering:
 
     def answer(self, status: int, head: bytes, body: bytes) -> None:
         """The whole answer: there is nothing that it could be sent together with."""
-        self._lines = frames.heading(status, head)
-        self._out.add(body)
+        lines = self._heading(status, head)
         self._finished = True
+        out = self._out
+        if not (self._planned or self._over or out.waiting) and len(body) <= min(CHUNK, out.allowed):
+            self._say(frames.ANSWER | frames.HEAD | frames.LAST, lines + body)
+            self._done()
+            return
+        self._lines = lines
+        self._out.add(body)
         if not self._planned:
             self.flush()
 
     def open(self, status: int, head: bytes) -> None:
         """A stream begins."""
-        self._lines = frames.heading(status, head)
+        self._lines = self._heading(status, head)
         self._plan()
+
+    def _heading(self, status: int, head: bytes) -> bytes:
+        known = self.known
+        place = head.find(known) if known and status == 200 else -1
+        if place >= 0:
+            head = head[:place] + head[place + len(known) :]
+        return frames.heading(status, head)
 
     def send(self, data: bytes) -> None:
         """More of it."""

@@ -4,6 +4,7 @@ Each side that hears nothing of the other for SILENCE seconds takes it for dead;
 a sign every BEAT seconds. The other side: parley.nodes.answering.
 """
 
+import logging
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ GONE: Final = Failure("upstream_closed", "the node is not heard any more", detai
 LOST: Final = Failure("upstream_incomplete", "a part of the node's answer was lost", detail="node_gap")
 BAD: Final = Failure("upstream_bad_response", "the node answered with something unreadable", detail="node_frame")
 REFUSED: Final = Failure("upstream_unreachable", "the node takes no calls of ours", detail="node_refused")
+UNHANDLED: Final = Failure("internal", "the gateway failed to handle the node's answer")
 NOBODY: Final = Failure("upstream_unreachable", "the node is not there", detail="node_unreachable")
 
 
@@ -70,8 +72,11 @@ class Calling:
     def begin(self, asked: Asked, inline: int, now: float) -> bytes:
         """Its first frame, with at most ``inline`` bytes of the body in it."""
         self._started = self._said = self._heard_at = now
-        self._in = Inflow(asked.window)
-        for part in self._call.body:
+        self._in.open(asked.window)
+        body = self._call.body
+        if asked.size <= inline:
+            return self._channel.wrap(frames.ASK, frames.ask(asked, b"".join(body)))
+        for part in body:
             self._body.add(part)
         self._body.allow(inline)
         return self._channel.wrap(frames.ASK, frames.ask(asked, self._body.take(inline)))
@@ -107,6 +112,7 @@ class Calling:
         if data == frames.REFUSAL and not self._next:
             self.break_off(REFUSED)
             return
+        sink = self._sink
         try:
             kind, seq, payload = self._channel.unwrap(data)
             if seq != self._next:
@@ -117,6 +123,16 @@ class Calling:
             self._take(kind, payload, now)
         except UnreadableError:
             self.break_off(BAD)
+        except Exception as error:
+            self._unhandled(sink, error)
+
+    def _unhandled(self, sink: Sink, error: Exception) -> None:
+        """The gateway raised at what it was told: that is our own fault, and it must hear of it."""
+        logging.getLogger("parley").error("an answer could not be handled", exc_info=error)
+        if self._sink is not None:
+            self.break_off(UNHANDLED)
+        else:
+            sink.failed(UNHANDLED)
 
     def tick(self, now: float) -> None:
         """Look at the limits, and give a sign."""
@@ -166,8 +182,8 @@ class Calling:
         if kind & frames.HEAD:
             if self._head:
                 raise UnreadableError("a second head")
-            status, headers, payload = frames.read_head(payload)
             self._head = True
+            status, headers, payload = frames.read_head(payload)
             if status >= 400:
                 sink = self._sink = heeding(sink, headers)
             sink.head(status, headers)
@@ -175,10 +191,20 @@ class Calling:
             raise UnreadableError("no head")
         self._last = self._last or bool(kind & frames.LAST)
         if payload:
-            self._in.came(payload)
-            if self._in.overrun:
-                raise UnreadableError("more than there was room for")
+            self._came(payload)
         self._drain(now)
+
+    def _came(self, payload: bytes) -> None:
+        into, sink = self._in, self._sink
+        straight = sink is not None and not self._paused and not into.held
+        if straight:
+            into.passed(len(payload))
+        else:
+            into.came(payload)
+        if into.overrun:
+            raise UnreadableError("more than there was room for")
+        if straight and sink is not None:
+            sink.body(payload)
 
     def _failed(self, failure: Failure) -> None:
         sink = self._sink

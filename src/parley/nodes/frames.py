@@ -20,7 +20,8 @@ Credits count from the beginning, so that one that is lost is made good by the n
 """
 
 import struct
-from typing import Final, Protocol, TypeAlias
+from functools import lru_cache
+from typing import Final, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -43,9 +44,14 @@ KIND: Final = 0x0F
 
 VERSION: Final = 2
 LAYOUT: Final = struct.Struct(">BI")
+# Bytes of a frame before its payload.
+FRAMED: Final = 5
 _LENGTH: Final = struct.Struct(">I")
 _TOTAL: Final = struct.Struct(">Q")
 _STATUS: Final = struct.Struct(">HI")
+IDENTIFIED: Final = b"x-request-id: "
+# What is longer is not remembered.
+_SHORT: Final = 512
 # What another node may say of a failure; its words are its own, ours are these.
 _SAID: Final = {
     "upstream_unreachable": "the node does not offer this model now",
@@ -98,17 +104,21 @@ REFUSAL: Final = bytes([REFUSED])
 Frame: TypeAlias = tuple[int, int, bytes]
 
 
-class Channel(Protocol):
+class Channel:
     """One call's two directions, seen from one end. Every frame that is wrapped has the next number."""
+
+    __slots__ = ()
 
     def wrap(self, kind: int, payload: bytes) -> bytes:
         """A frame as it is sent."""
+        raise NotImplementedError
 
     def unwrap(self, data: bytes) -> Frame:
         """A frame that arrived. Raises UnreadableError."""
+        raise NotImplementedError
 
 
-class Plain:
+class Plain(Channel):
     """A Channel that hides nothing."""
 
     __slots__ = ("_next",)
@@ -118,13 +128,14 @@ class Plain:
 
     def wrap(self, kind: int, payload: bytes) -> bytes:
         """See Channel."""
-        seq, self._next = self._next, self._next + 1
+        seq = self._next
+        self._next = seq + 1
         return LAYOUT.pack(kind, seq) + payload
 
     def unwrap(self, data: bytes) -> Frame:
         """See Channel."""
         kind, seq = numbered(data)
-        return kind, seq, data[LAYOUT.size :]
+        return kind, seq, data[FRAMED:]
 
 
 def numbered(data: bytes) -> tuple[int, int]:
@@ -136,14 +147,15 @@ def numbered(data: bytes) -> tuple[int, int]:
     return kind, seq
 
 
-_opening: Final = msgspec.msgpack.Decoder(Opening)
-_asked: Final = msgspec.msgpack.Decoder(Asked)
+_opening: Final = msgspec.msgpack.Decoder(Opening).decode
+_asked: Final = msgspec.msgpack.Decoder(Asked).decode
 _broken: Final = msgspec.msgpack.Decoder(Broken)
+_packed: Final = msgspec.msgpack.Encoder().encode
 
 
 def opened(opening: Opening, rest: bytes) -> bytes:
     """The first message of a call; ``rest`` is its ASK frame."""
-    head = msgspec.msgpack.encode(opening)
+    head = _packed(opening)
     return _LENGTH.pack(len(head)) + head + rest
 
 
@@ -151,14 +163,14 @@ def read_opening(message: bytes) -> tuple[Opening, bytes]:
     """The same read. Raises UnreadableError."""
     head, rest = _split(message)
     try:
-        return _opening.decode(head), rest
+        return _opening(head), rest
     except UNREADABLE as error:
         raise UnreadableError(str(error)) from None
 
 
 def ask(asked: Asked, first: bytes) -> bytes:
     """The payload of an ASK frame."""
-    head = msgspec.msgpack.encode(asked)
+    head = _packed(asked)
     return _LENGTH.pack(len(head)) + head + first
 
 
@@ -166,7 +178,7 @@ def read_ask(payload: bytes) -> tuple[Asked, bytes]:
     """The same read. Raises UnreadableError."""
     head, first = _split(payload)
     try:
-        asked = _asked.decode(head)
+        asked = _asked(head)
     except UNREADABLE as error:
         raise UnreadableError(str(error)) from None
     if not 0 < asked.total < 1e9 or asked.window < 0 or asked.size < len(first):
@@ -202,8 +214,39 @@ def read_head(payload: bytes) -> tuple[int, Headers, bytes]:
     end = _STATUS.size + length
     if len(payload) < end or not 200 <= status < 600:
         raise UnreadableError("no head")
-    pairs = (line.partition(b":") for line in payload[_STATUS.size : end].split(b"\r\n") if line)
-    return status, [(name.strip().lower(), value.strip()) for name, _, value in pairs], payload[end:]
+    return status, pairs(payload[_STATUS.size : end]), payload[end:]
+
+
+def pairs(lines: bytes) -> Headers:
+    """Header lines as names, in lower case, and values: a list that is not to be changed."""
+    return _seen(lines) if len(lines) <= _SHORT else _pairs(lines)
+
+
+def _pairs(lines: bytes) -> Headers:
+    found: Headers = []
+    for line in lines.split(b"\r\n"):
+        if line:
+            name, _, value = line.partition(b":")
+            found.append((name.strip().lower(), value.strip()))
+    return found
+
+
+# Most calls have the same ones.
+_seen: Final = lru_cache(256)(_pairs)
+
+
+def parted(lines: bytes) -> tuple[bytes, bytes]:
+    """Header lines without the one that names the request, and its name, b"" where there is none."""
+    start = lines.find(IDENTIFIED)
+    if start < 0 or (start and not lines.startswith(b"\r\n", start - 2)):
+        return lines, b""
+    end = lines.find(b"\r\n", start)
+    return lines[:start] + lines[end + 2 :], lines[start + len(IDENTIFIED) : end]
+
+
+def identity(name: bytes) -> bytes:
+    """The lines by which an answer names the request."""
+    return b"%b%b\r\nrequest-id: %b\r\n" % (IDENTIFIED, name, name)
 
 
 def broken(failure: Failure) -> bytes:

@@ -1,5 +1,6 @@
 """The port behind which other nodes are. A network of one has none."""
 
+from functools import lru_cache
 from typing import Any, Final, Protocol
 from urllib.parse import quote, unquote
 
@@ -8,6 +9,7 @@ from parley.ports import Call, Flight, Sink
 SCHEME: Final = "node://"
 # The header in which a request names the nodes that have sent it on, and how many these may be.
 VIA: Final = "x-parley-via"
+_VIA: Final = b"x-parley-via"
 HOPS: Final = 2
 LINKS: Final = 8
 
@@ -45,18 +47,26 @@ def placed(origin: str, path: bytes) -> tuple[str, str, str, str, str]:
 
 def sent_on(head: bytes, node: str, most: int) -> bytes | None:
     """The header lines of a call as ``node`` sends it on; None where it has been there, or at so many already."""
-    name, own, rest = VIA.encode(), _quoted(node).encode(), []
+    own = _spelled(node)
+    if _VIA not in head.lower():
+        return head + _VIA + b": " + own + b"\r\n" if most > 0 else None
+    rest: list[bytes] = []
     before: list[bytes] = []
-    for line in head.split(b"\r\n") if name in head.lower() else ():
+    for line in head.split(b"\r\n"):
         found, _, value = line.partition(b":")
-        if found.lower() == name:
+        if found.lower() == _VIA:
             before += [one.strip() for one in value.split(b",") if one.strip()]
         elif line:
             rest.append(line + b"\r\n")
     if own in before or len(before) >= most:
         return None
-    return b"%b%b: %b\r\n" % (b"".join(rest) if before else head, name, b", ".join([*before, own]))
+    return b"%b%b: %b\r\n" % (b"".join(rest), _VIA, b", ".join([*before, own]))
 
 
 def _quoted(text: str) -> str:
     return quote(text, safe="")
+
+
+@lru_cache(8)
+def _spelled(node: str) -> bytes:
+    return _quoted(node).encode()

@@ -45,7 +45,7 @@ News: TypeAlias = Heard | Lost | Clash | None
 
 
 class _Node:
-    __slots__ = ("facts", "key", "latency", "run", "slots")
+    __slots__ = ("facts", "key", "latency", "run", "sealed", "slots")
 
     def __init__(self, key: str, run: str) -> None:
         self.key = key
@@ -53,6 +53,7 @@ class _Node:
         self.slots: dict[int, tuple[Presence, float]] = {}
         self.facts: Facts | None = None
         self.latency: float | None = None
+        self.sealed = False
 
 
 class Roster:
@@ -92,7 +93,7 @@ class Roster:
     def sealed(self, node: str) -> bool:
         """Whether a node takes no calls in the clear."""
         known = self._nodes.get(node)
-        return known is not None and any(said.sealed for said, _ in known.slots.values())
+        return known is not None and known.sealed
 
     def trusts(self, key: str) -> bool:
         """Whether nodes of that key are heard and served."""
@@ -187,6 +188,7 @@ class Roster:
     def _news(self, known: _Node) -> News:
         """What all its processes say together, where that is not what was known."""
         parts = [known.slots[slot][0] for slot in sorted(known.slots)]
+        known.sealed = any(part.sealed for part in parts)
         rtts = [part.rtt for part in parts if part.rtt is not None]
         latency = None if self.rtt is None or not rtts else self.rtt + min(rtts)
         facts = self._allowed(merged([part.facts for part in parts]))

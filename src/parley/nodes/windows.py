@@ -29,9 +29,10 @@ class Outflow:
 
     def add(self, data: bytes | memoryview) -> None:
         """More of it."""
-        if len(data):
+        size = len(data)
+        if size:
             self._parts.append(data)
-            self.waiting += len(data)
+            self.waiting += size
 
     def allow(self, total: int) -> None:
         """The reader has room for so much in all; what was allowed once is never taken back."""
@@ -51,7 +52,9 @@ class Outflow:
         parts = self._parts
         if room == self.waiting:
             self.waiting = 0
-            whole = bytes(parts[0]) if len(parts) == 1 else b"".join(parts)
+            if len(parts) == 1:
+                return bytes(parts.popleft())
+            whole = b"".join(parts)
             parts.clear()
             return whole
         self.waiting -= room
@@ -78,6 +81,10 @@ class Inflow:
         self.arrived = self.read = 0
         self.held: deque[bytes] = deque()
 
+    def open(self, window: int) -> None:
+        """So many may be sent to us at first, and while nothing is read."""
+        self._window = self._given = window
+
     @property
     def total(self) -> int:
         """So many may be sent to us in all."""
@@ -87,6 +94,11 @@ class Inflow:
     def overrun(self) -> bool:
         """Whether more came than was allowed."""
         return self.arrived > self._given
+
+    def passed(self, count: int) -> None:
+        """So many bytes arrived, and were read at once."""
+        self.arrived += count
+        self.read += count
 
     def came(self, data: bytes) -> None:
         """It arrived."""

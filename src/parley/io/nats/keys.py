@@ -10,6 +10,7 @@ lot: a call that is shown a second time is not answered under numbers that were 
 import hmac
 import os
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
 from typing import Final, TypeAlias, TypeVar
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
@@ -19,7 +20,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from parley.nodes.frames import LAYOUT, Frame, numbered
+from parley.nodes.frames import FRAMED, LAYOUT, Channel, Frame, numbered
 from parley.nodes.presence import UnreadableError
 
 _SIZE: Final = 32
@@ -27,43 +28,59 @@ _KEYS: Final = b"parley node keys 1"
 _AGREED: Final = b"parley agreed 1"
 _CALL: Final = b"parley call 2"
 _LOT: Final = 8
-_START: Final = LAYOUT.size + _LOT
+_START: Final = FRAMED + _LOT
+_LOTS: Final = 512 * _LOT
 # A key that was agreed serves so many calls.
 _CALLS: Final = 1000
-# Ours and the other node's.
-Pair: TypeAlias = tuple[AESGCM, AESGCM]
+# Nonce, text, and what else is proved.
+Cipher: TypeAlias = Callable[[bytes, bytes, bytes], bytes]
+# What seals by our key, what opens by the other node's.
+Pair: TypeAlias = tuple[Cipher, Cipher]
 _K = TypeVar("_K")
 _T = TypeVar("_T")
 # Keys of other nodes that were read already.
 _REMEMBERED: Final = 4096
 
 
-class Sealed:
+class Sealed(Channel):
     """A Channel (parley.nodes.frames) that nobody else can read or write. ``token`` names the call, ``lot`` are bytes
     that no other channel under these keys has."""
 
-    __slots__ = ("_lot", "_next", "_ours", "_theirs", "_token")
+    __slots__ = ("_lot", "_next", "_open", "_seal", "_token")
 
     def __init__(self, keys: Pair, token: str, lot: bytes) -> None:
-        self._ours, self._theirs = keys
+        self._seal: Cipher = keys[0]
+        self._open: Cipher = keys[1]
         self._token = token.encode()
         self._lot = lot
         self._next = 0
 
     def wrap(self, kind: int, payload: bytes) -> bytes:
         """See Channel."""
-        head = LAYOUT.pack(kind, self._next)
-        self._next += 1
-        return head + self._lot + self._ours.encrypt(self._lot + head[1:], payload, head + self._token)
+        seq, lot = self._next, self._lot
+        self._next = seq + 1
+        head: bytes = LAYOUT.pack(kind, seq)
+        return head + lot + self._seal(lot + head[1:], payload, head + self._token)
 
     def unwrap(self, data: bytes) -> Frame:
         """See Channel."""
         kind, seq = numbered(data)
-        head, lot = data[: LAYOUT.size], data[LAYOUT.size : _START]
+        head = data[:FRAMED]
         try:
-            return kind, seq, self._theirs.decrypt(lot + head[1:], data[_START:], head + self._token)
+            return kind, seq, self._open(data[FRAMED:_START] + head[1:], data[_START:], head + self._token)
         except (InvalidTag, ValueError):
             raise UnreadableError("not sealed by the other node") from None
+
+
+class _Session:
+    """A key that we have agreed with another node, for ``left`` more calls."""
+
+    __slots__ = ("ephemeral", "keys", "left")
+
+    def __init__(self, ephemeral: bytes, keys: Pair) -> None:
+        self.ephemeral = ephemeral
+        self.keys = keys
+        self.left = _CALLS
 
 
 class Identity:
@@ -78,9 +95,9 @@ class Identity:
         self._context = context + b"\0"
         self._verifiers: dict[str, Ed25519PublicKey] = {}
         self._shared: dict[str, tuple[X25519PublicKey, bytes]] = {}
-        self._sessions: dict[str, tuple[bytes, Pair, int]] = {}
+        self._sessions: dict[str, _Session] = {}
         self._heard: dict[tuple[str, bytes], Pair] = {}
-        self._lots = b""
+        self._lots, self._place = b"", _LOTS
         self.public = urlsafe_b64encode(self._mine).decode().rstrip("=")
 
     def sign(self, data: bytes) -> bytes:
@@ -102,12 +119,11 @@ class Identity:
     def asks(self, theirs: str, token: str) -> tuple[bytes, Sealed]:
         """Of a call to the node of that key: the public key made for it and the next ones, and its channel. Raises
         UnreadableError."""
-        ephemeral, keys, left = self._sessions.get(theirs) or self._session(theirs)
-        if left > 1:
-            self._sessions[theirs] = (ephemeral, keys, left - 1)
-        else:
+        session = self._sessions.get(theirs) or self._session(theirs)
+        session.left -= 1
+        if session.left == 0:
             del self._sessions[theirs]
-        return ephemeral, Sealed(keys, token, self._lot())
+        return session.ephemeral, Sealed(session.keys, token, self._lot())
 
     def answers(self, theirs: str, token: str, ephemeral: bytes) -> Sealed:
         """The channel of a call of the node of that key. Raises UnreadableError."""
@@ -119,22 +135,25 @@ class Identity:
             except ValueError:
                 raise UnreadableError("no key") from None
             asking, answering = _keys(_derived(agreed, _bound(ephemeral, _raw(theirs), self._mine), _SIZE))
-            keys = (answering, asking)
+            keys = (answering.encrypt, asking.decrypt)
             _remember(self._heard, (theirs, ephemeral), keys)
         return Sealed(keys, token, self._lot())
 
     def _lot(self) -> bytes:
-        lots = self._lots or os.urandom(512 * _LOT)
-        self._lots = lots[_LOT:]
-        return lots[:_LOT]
+        place = self._place
+        if place == _LOTS:
+            self._lots, place = os.urandom(_LOTS), 0
+        self._place = place + _LOT
+        return self._lots[place : place + _LOT]
 
-    def _session(self, theirs: str) -> tuple[bytes, Pair, int]:
+    def _session(self, theirs: str) -> _Session:
         """A new key agreed with that node, for so many calls."""
         made = X25519PrivateKey.generate()
         ephemeral = made.public_key().public_bytes_raw()
         there, shared = self._agreed(theirs)
         secret = _derived(made.exchange(there) + shared, _bound(ephemeral, self._mine, _raw(theirs)), _SIZE)
-        found = (ephemeral, _keys(secret), _CALLS)
+        asking, answering = _keys(secret)
+        found = _Session(ephemeral, (asking.encrypt, answering.decrypt))
         _remember(self._sessions, theirs, found)
         return found
 
@@ -172,7 +191,7 @@ def _bound(*parts: bytes) -> bytes:
     return _AGREED + b"".join(len(one).to_bytes(2, "big") + one for one in parts)
 
 
-def _keys(secret: bytes) -> Pair:
+def _keys(secret: bytes) -> tuple[AESGCM, AESGCM]:
     """Of the node that asks, and of the one that answers."""
     return AESGCM(hmac.digest(secret, _CALL + b"\1", "sha256")), AESGCM(hmac.digest(secret, _CALL + b"\2", "sha256"))
 

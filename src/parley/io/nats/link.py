@@ -38,10 +38,14 @@ class Link:
         self._say = say
         self._routes: dict[bytes, Take] = {}
         self._pipe: Pipe | None = None
+        # Whether nothing that was said before may still be on its way through the library; how much a message may hold.
+        self._straight = False
+        self._most = 0
+        # When it was first noticed that there is no connection; 0.0 while there is one.
+        self._missed_at = 0.0
         self._outbox: deque[tuple[bytes, bytes, bytes]] = deque()
         self._more = asyncio.Event()
         self._sender: asyncio.Task[None] | None = None
-        self._sending = 0
         # Where we say something to ourselves, and what of it has not come back.
         self._own = ""
         self._sent = 0
@@ -54,12 +58,18 @@ class Link:
     @property
     def connected(self) -> bool:
         """Whether something can be said now."""
-        return bool(self.client.is_connected)
+        return self._is_straight() or bool(self.client.is_connected)
+
+    def missed(self, now: float) -> float:
+        """For how many seconds it is known that there is no connection."""
+        if not self._missed_at:
+            self._missed_at = now
+        return now - self._missed_at
 
     @property
     def largest(self) -> int:
         """The largest message that the servers carry."""
-        return int(self.client.max_payload)
+        return self._most or int(self.client.max_payload)
 
     async def open(self) -> None:
         """Until there is a connection, however long it takes. Raises for files that cannot be read."""
@@ -92,13 +102,20 @@ class Link:
     def publish(self, subject: bytes, data: bytes, reply: bytes = b"") -> None:
         """Say something: now where that can be done, and in any case in the order in which it is said here."""
         pipe = self._pipe
-        client = self.client
-        idle = not self._outbox and not self._sending and client.is_connected and not client.pending_data_size
-        if idle and pipe is not None and pipe.open and len(data) <= client.max_payload:
+        if pipe is not None and self._is_straight() and len(data) <= self._most:
             pipe.say(subject, reply, data)
             return
+        self._straight = False
         self._outbox.append((subject, data, reply))
         self._more.set()
+
+    def flush(self) -> None:
+        """Send at once what was said in this turn of the loop."""
+        if self._pipe is not None:
+            self._pipe.flush()
+
+    def _is_straight(self) -> bool:
+        return self._straight and self._pipe is not None and self._pipe.open
 
     async def subscribe(self, before: str, last: str, take: Take, queue: str = "") -> None:
         """Hear what is said where a subject begins with ``before`` and has one more word: ``last``, or any for "*".
@@ -113,12 +130,15 @@ class Link:
         if hasattr(made, "_pending_queue"):
             # As for a pipe, where there is none.
             made._pending_queue = Straight(take, made)
+        # The library has not said so yet, and nothing may come before it.
+        self._straight = False
 
     async def _begun(self) -> None:
         """There is a connection, and nobody has asked to hear anything yet: the moment to stand before the library."""
-        self._pipe = None
+        self._pipe, self._straight = None, False
         if self._begins is not None:
             await self._begins()
+        self._most, self._missed_at = int(self.client.max_payload), 0.0
         self._pipe = piped(self.client, self._routes)
 
     async def rtt(self) -> float:
@@ -165,17 +185,23 @@ class Link:
             await self._drained()
 
     async def _drained(self) -> None:
+        """Say what waits: past the library as soon as nothing of ours is left in it."""
         outbox = self._outbox
         while outbox:
             subject, data, reply = outbox.popleft()
-            self._sending += 1
+            if self._pipe is not None and self._is_clear() and len(data) <= self._most:
+                self._pipe.say(subject, reply, data)
+                continue
             try:
                 await self.client.publish(subject.decode(), data, reply.decode())
             except (nats.errors.Error, OSError, RuntimeError) as error:
                 # A frame that is lost is noticed by the one that waits for it.
                 self._say(_words(error))
-            finally:
-                self._sending -= 1
+        self._straight = self._is_clear()
+
+    def _is_clear(self) -> bool:
+        pipe, client = self._pipe, self.client
+        return pipe is not None and pipe.open and bool(client.is_connected) and not client.pending_data_size
 
     async def _failed(self, error: Exception) -> None:
         if not self._closed:

@@ -10,7 +10,6 @@ KEY is the beginning of the node's public key: two that have one id by mistake d
 
 import asyncio
 import secrets
-from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
@@ -21,10 +20,11 @@ from parley.failure import Failure, ParleyError
 from parley.io.nats.keys import Identity
 from parley.io.nats.link import Link, ended, is_local
 from parley.io.nats.membership import Membership
+from parley.io.nats.parts import Nothing, Place, Tokens, Unsent, Wire
 from parley.nodes import frames
 from parley.nodes.answering import Answering
 from parley.nodes.asking import PATHS, renamed
-from parley.nodes.calling import NOBODY, Calling
+from parley.nodes.calling import Calling
 from parley.nodes.directory import Directory
 from parley.nodes.frames import VERSION, Asked, Channel, Opening, Plain
 from parley.nodes.joining import Joining, Peers, Work
@@ -34,13 +34,16 @@ from parley.nodes.windows import window_for
 from parley.ports import Call, Destination, Flight, Headers, Request, Sink
 
 TICK: Final = 0.25
-# Bytes of the name of a call.
-TOKEN: Final = 12
 INLINE: Final = 256 * 1024
+# A node that is there but does not listen, or our own connection that is lost: for so many seconds a call waits for
+# it, and is tried every so many.
+RETURNS: Final = 1.0
+AGAIN: Final = 0.1
 # What is left of a message for everything but the body.
 _ROOM: Final = 32 * 1024
 # Header lines of a call that mean something at the other node.
 _CARRIED: Final = frozenset({b"content-type", b"accept", b"traceparent", b"tracestate", b"x-request-id", VIA.encode()})
+_TARGETS: Final = {operation: path.encode() for operation, path in PATHS.items()}
 # Calls that were taken once are not taken again.
 _REMEMBERED: Final = 65_536
 _OLDEST: Final = 600.0
@@ -74,12 +77,17 @@ class NatsNetwork:
         self._call, self._to = f"{bucket}.call.", f"{bucket}.to."
         self._in = f"{bucket}.in.{here}.a"
         self._out = f"{bucket}.in.{here}.q"
+        self._asking_at, self._answering_at = f"{self._in}.".encode(), f"{self._out}.".encode()
         self._calling: dict[bytes, Calling] = {}
         self._answering: dict[bytes, Answering] = {}
         self._tokens = Tokens()
-        self._addresses: dict[str, tuple[str, str]] = {}
-        self._places: dict[Destination, tuple[str, str, str, str, str]] = {}
-        self._taken: OrderedDict[str, None] = OrderedDict()
+        self._places: dict[Destination, Place] = {}
+        self._flushes: list[Callable[[], None]] = []
+        # Since when nobody listens where a node is called.
+        self._away: dict[bytes, float] = {}
+        # The last calls that were taken, and those before them.
+        self._taken: set[str] = set()
+        self._taken_before: set[str] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._said = ""
@@ -154,55 +162,75 @@ class NatsNetwork:
 
     def send(self, call: Call, sink: Sink) -> Flight:
         """See Network."""
-        try:
-            flight = None if self._closed or not self.link.connected else self._sent(call, sink)
-        except (UnreadableError, ValueError):
-            flight = None
+        flight = self._tried(call, sink)
         if flight is not None:
             return flight
-        nobody = _Unsent(sink)
-        self._loop.call_soon(nobody.fail)
-        return nobody
+        unsent = Unsent(call, sink)
+        self._loop.call_soon(self._unsent, unsent)
+        return unsent
+
+    def _tried(self, call: Call, sink: Sink) -> Calling | None:
+        try:
+            return None if self._closed or not self.link.connected else self._sent(call, sink)
+        except (UnreadableError, ValueError):
+            return None
+
+    def _unsent(self, unsent: Unsent) -> None:
+        """What could not be sent waits for a connection that was lost just now; else it has failed."""
+        sink = unsent.sink
+        if sink is None:
+            return
+        flight = self._tried(unsent.call, sink)
+        if flight is not None:
+            unsent.went(flight)
+        elif self._closed or self.link.connected or self.link.missed(self._loop.time()) >= RETURNS:
+            unsent.fail()
+        else:
+            self._loop.call_later(AGAIN, self._unsent, unsent)
 
     def _sent(self, call: Call, sink: Sink) -> Calling | None:
-        node, operation, project, model, cid = self._place(call.to)
-        key = self.members.roster.key_of(node)
+        place, link = self._place(call.to), self.link
+        key = self.members.roster.key_of(place.node)
         if key is None:
             return None
-        token, there = self._tokens.next(), self._address(node, key)
-        sealed = self.members.sealed or self.members.roster.sealed(node)
-        ephemeral, channel = self._identity.asks(key, token) if sealed else (b"", Plain())
-        back = f"{self._in}.{token}".encode()
-        wire = _Wire(self.link.publish, f"{self._to}{there}.{token}".encode(), back)
+        if key != place.key:
+            place.key = key
+            there = f"{token_of(place.node)}.{_short(key)}"
+            place.call, place.to = f"{self._call}{there}".encode(), f"{self._to}{there}.".encode()
+        token = self._tokens.next()
         called = token.encode()
+        ephemeral, channel = self._channel(place.node, key, token)
+        back = self._asking_at + called
+        wire = Wire(link, place.to + called, back)
         ended = partial(self._calling.pop, called, None)
         flight = self._calling[called] = Calling(call, sink, channel, wire.publish, ended)
         flight.wire = wire
-        size = sum(len(part) for part in call.body)
+        wire.place = place
+        size = sum([len(part) for part in call.body])
+        operation, project, model, cid = place.model
         window = window_for(len(self._calling))
         asked = Asked(operation, project, model, cid, call.head, call.total, window, size, self._wall())
-        inline = min(INLINE, self.link.largest - _ROOM - len(call.head))
+        inline = min(INLINE, link.largest - _ROOM - len(call.head))
         first = flight.begin(asked, max(0, inline), self._loop.time())
         opening = Opening(VERSION, token, self._directory.id, self._identity.public, ephemeral)
-        self.link.publish(f"{self._call}{there}".encode(), frames.opened(opening, first), back)
+        wire.first = frames.opened(opening, first)
+        link.publish(place.call, wire.first, back)
         self._begin_ticking()
         return flight
 
-    def _address(self, node: str, key: str) -> str:
-        known = self._addresses.get(key)
-        if known is None or known[0] != node:
-            if len(self._addresses) >= _PLACES:
-                self._addresses.clear()
-            known = self._addresses[key] = (node, f"{token_of(node)}.{_short(key)}")
-        return known[1]
+    def _channel(self, node: str, key: str, token: str) -> tuple[bytes, Channel]:
+        """Of a call to that node: the key made for it, b"" where nothing is encrypted, and its channel."""
+        if self.members.sealed or self.members.roster.sealed(node):
+            return self._identity.asks(key, token)
+        return b"", Plain()
 
-    def _place(self, to: Destination) -> tuple[str, str, str, str, str]:
+    def _place(self, to: Destination) -> Place:
         known = self._places.get(to)
         if known is None:
-            known = placed(to.origin, to.path)
+            node, operation, project, model, cid = placed(to.origin, to.path)
             if len(self._places) >= _PLACES:
                 self._places.clear()
-            self._places[to] = known
+            known = self._places[to] = Place(node, (operation, project, model, cid))
         return known
 
     def _answered(self, token: bytes, reply: bytes, data: bytes, status: bool) -> None:
@@ -210,12 +238,35 @@ class NatsNetwork:
         flight = self._calling.get(token)
         if flight is None:
             return
+        wire: Wire = flight.wire
         if status:
-            flight.nobody()
+            if not self._waits(wire, token):
+                flight.nobody()
             return
         if reply:
-            flight.wire.subject = reply
+            wire.subject = reply
+        wire.first = b""
+        if self._away:
+            self._away.pop(wire.place.call, None)
         flight.heard(data, self._loop.time())
+
+    def _waits(self, wire: Wire, token: bytes) -> bool:
+        """Whether a call that nobody has heard is put to its node again: its connection may be made anew just now."""
+        now = self._loop.time()
+        since = self._away.setdefault(wire.place.call, now)
+        if not wire.first or now - since >= RETURNS:
+            if now - since > _OLDEST or len(self._away) > _PLACES:
+                self._away.clear()
+            return False
+        self._loop.call_later(AGAIN, self._repeat, token)
+        return True
+
+    def _repeat(self, token: bytes) -> None:
+        flight = self._calling.get(token)
+        if flight is not None:
+            wire: Wire = flight.wire
+            if wire.first:
+                self.link.publish(wire.place.call, wire.first, self._asking_at + token)
 
     # Answering
 
@@ -231,12 +282,14 @@ class NatsNetwork:
             self.link.publish(reply, frames.REFUSAL)
             return
         token = opening.token.encode()
-        wire = _Wire(self.link.publish, reply, self._out.encode() + b"." + token)
+        wire = Wire(self.link, reply, self._answering_at + token)
         ended = partial(self._answering.pop, token, None)
-        call = Answering(asked, channel, wire.publish, self._loop.call_soon, ended)
+        call = Answering(asked, channel, wire.publish, self._soon, ended)
         self._answering[token] = call
         self._begin_ticking()
         failure = self._refusal(opening, asked)
+        if failure is None and len(first) < asked.size and self._name(asked) is None:
+            failure = _NOT_OFFERED
         if failure is not None:
             call.refuse(failure)
             return
@@ -245,29 +298,26 @@ class NatsNetwork:
     def _trusted(self, opening: Opening) -> Channel:
         """The channel of a call that we may take. Raises UnreadableError."""
         roster = self.members.roster
+        token, key, ephemeral = opening.token, opening.key, opening.ephemeral
         known = roster.key_of(opening.node)
-        bare = not opening.ephemeral
-        if opening.version != VERSION or not roster.trusts(opening.key) or known not in (None, opening.key):
+        if opening.version != VERSION or not roster.trusts(key) or (known is not None and known != key):
             raise UnreadableError("not for us")
-        if bare and self.members.sealed:
+        if not ephemeral and self.members.sealed:
             raise UnreadableError("not sealed")
-        if not opening.token.isalnum() or opening.token in self._taken:
+        if not token.isalnum() or token in self._taken or token in self._taken_before:
             raise UnreadableError("a call that was taken already")
-        channel = Plain() if bare else self._identity.answers(opening.key, opening.token, opening.ephemeral)
-        return channel
+        return self._identity.answers(key, token, ephemeral) if ephemeral else Plain()
 
     def _refusal(self, opening: Opening, asked: Asked) -> Failure | None:
-        self._taken[opening.token] = None
-        if len(self._taken) > _REMEMBERED:
-            self._taken.popitem(last=False)
+        self._taken.add(opening.token)
+        if len(self._taken) >= _REMEMBERED:
+            self._taken, self._taken_before = set(), self._taken
         if abs(self._wall() - asked.at) > _OLDEST:
             return Failure("upstream_unreachable", "", detail="node_clock")
         if self._leaving or self.members.clashed:
             return Failure("upstream_unreachable", "", detail="node_leaving")
         if asked.size > self._peers.largest:
             return Failure("body_too_large", "")
-        if self._name(asked) is None:
-            return _NOT_OFFERED
         return None
 
     def _name(self, asked: Asked) -> str | None:
@@ -282,17 +332,25 @@ class NatsNetwork:
         name = self._name(asked)
         if name is None:
             call.refuse(_NOT_OFFERED)
-            return _Nothing()
-        headers = _headers(asked.head)
-        found = dict(headers)
+            return Nothing()
+        lines, called = frames.parted(asked.head)
+        headers: Headers = [(b"x-request-id", called)] if called else []
+        kind = b""
+        for pair in frames.pairs(lines):
+            if pair[0] in _CARRIED:
+                headers.append(pair)
+                if pair[0] == b"content-type":
+                    kind = pair[1]
+        call.known = frames.identity(called) if called else b""
         try:
-            body = renamed(body, found.get(b"content-type", b""), name)
+            body, members = renamed(body, kind, name)
         except ParleyError:
             call.refuse(Failure("upstream_error", "", detail="node_request"))
-            return _Nothing()
+            return Nothing()
         headers.append((b"x-parley-node", opening.node.encode("ascii", "backslashreplace")))
-        name = found.get(b"x-request-id", b"").decode("latin-1") or opening.token
-        return self._peers.ask(Request(headers, body, name, PATHS[asked.operation].encode()), call)
+        request = Request(headers, body, called.decode("latin-1") or opening.token, _TARGETS[asked.operation])
+        request.members = members
+        return self._peers.ask(request, call)
 
     def _continued(self, token: bytes, reply: bytes, data: bytes, status: bool) -> None:
         """A further frame of a call of another node."""
@@ -305,6 +363,23 @@ class NatsNetwork:
             call.heard(data, self._loop.time())
 
     # Time
+
+    def _soon(self, flush: Callable[[], None]) -> None:
+        """Run it once this turn of the loop is over: all of them together, and what they say goes out at once."""
+        if not self._flushes:
+            self._loop.call_soon(self._flush)
+        self._flushes.append(flush)
+
+    def _flush(self) -> None:
+        flushes, self._flushes = self._flushes, []
+        try:
+            while flushes:
+                flushes.pop(0)()
+        finally:
+            # What one of them has raised is not the others' fault.
+            for flush in flushes:
+                self._soon(flush)
+            self.link.flush()
 
     def _begin_ticking(self) -> None:
         if self._timer is None:
@@ -319,77 +394,5 @@ class NatsNetwork:
         self._timer = self._loop.call_later(TICK, self._tick) if busy else None
 
 
-class Tokens:
-    """Names of calls that nobody can guess: drawn many at a time, since each question to the system costs."""
-
-    def __init__(self) -> None:
-        self._drawn = b""
-        self._place = 0
-
-    def next(self) -> str:
-        """The next one."""
-        if self._place >= len(self._drawn):
-            self._drawn, self._place = secrets.token_bytes(256 * TOKEN), 0
-        self._place += TOKEN
-        return self._drawn[self._place - TOKEN : self._place].hex()
-
-
-class _Wire:
-    """Where the frames of one call go. ``back`` is where it is answered; there the server says that nobody listens."""
-
-    __slots__ = ("_back", "_publish", "subject")
-
-    def __init__(self, publish: Callable[[bytes, bytes, bytes], None], subject: bytes, back: bytes) -> None:
-        self.subject = subject
-        self._publish = publish
-        self._back = back
-
-    def publish(self, data: bytes) -> None:
-        """Say it."""
-        self._publish(self.subject, data, self._back)
-
-
-class _Unsent:
-    """A call that could not be sent."""
-
-    def __init__(self, sink: Sink) -> None:
-        self._sink: Sink | None = sink
-
-    def fail(self) -> None:
-        """Its only news."""
-        sink, self._sink = self._sink, None
-        if sink is not None:
-            sink.failed(NOBODY)
-
-    def cancel(self) -> None:
-        """Nobody waits."""
-        self._sink = None
-
-    def pause(self) -> None:
-        """There is nothing to hold back."""
-
-    def resume(self) -> None:
-        """As ``pause``."""
-
-
-class _Nothing:
-    """The work of a call that was refused."""
-
-    def left(self) -> None:
-        """There is none."""
-
-    def pause(self) -> None:
-        """There is none."""
-
-    def resume(self) -> None:
-        """There is none."""
-
-
 def _short(key: str) -> str:
     return key[:16]
-
-
-def _headers(head: bytes) -> Headers:
-    pairs = (line.partition(b":") for line in head.split(b"\r\n") if line)
-    lines = [(name.strip().lower(), value.strip()) for name, _, value in pairs]
-    return [(name, value) for name, value in lines if name in _CARRIED]

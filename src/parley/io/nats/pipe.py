@@ -12,9 +12,12 @@ from typing import Any, Final
 
 # Token (the last word of the subject), where to answer, the payload, and whether it is only a status of the server's.
 Take = Callable[[bytes, bytes, bytes, bool], None]
+Soon = Callable[[Callable[[], None]], object]
 
 _UNTAKEN: Final = "a message of the network could not be handled"
 _END: Final = b"\r\n"
+_PUB: Final = b"PUB "
+_SPACE: Final = b" "
 _MSG: Final = b"MSG "
 _HMSG: Final = b"HMSG "
 # More than a server's line has.
@@ -22,16 +25,19 @@ _LONGEST: Final = 64 * 1024
 
 
 class Pipe:
-    """``behind`` is the library's protocol of this connection, ``routes`` our prefixes with who takes what they get.
-    Both are asyncio's protocol for a transport."""
+    """``behind`` is the library's protocol of this connection, ``routes`` our prefixes with who takes what they get;
+    ``soon`` runs a function once this turn of the loop is over. Both ends are asyncio's protocol for a transport."""
 
-    __slots__ = ("_behind", "_held", "_needed", "_open", "_parts", "_routes", "_transport")
+    __slots__ = ("_behind", "_held", "_needed", "_open", "_parts", "_routes", "_said", "_soon", "_transport")
 
-    def __init__(self, transport: Any, behind: Any, routes: Mapping[bytes, Take]) -> None:
+    def __init__(self, transport: Any, behind: Any, routes: Mapping[bytes, Take], soon: Soon) -> None:
         self._transport = transport
         self._behind = behind
         self._routes = routes
+        self._soon = soon
         self._open = True
+        # What is said in one turn of the loop goes out at its end, in one piece: each of many would wake the server.
+        self._said: list[bytes] = []
         # Of what is not whole: its pieces, how many bytes these are, and how many are needed to go on.
         self._parts: list[bytes] = []
         self._held = 0
@@ -44,8 +50,25 @@ class Pipe:
 
     def say(self, subject: bytes, reply: bytes, data: bytes) -> None:
         """Send a message; ``reply`` is where it is answered, b"" for nowhere."""
-        words = subject + b" " + reply if reply else subject
-        self._transport.write(b"PUB " + words + b" " + b"%d" % len(data) + _END + data + _END)
+        said = self._said
+        if not said:
+            self._soon(self.flush)
+        said.append(_PUB)
+        said.append(subject)
+        if reply:
+            said.append(_SPACE)
+            said.append(reply)
+        said.append(_SPACE)
+        said.append(str(len(data)).encode())
+        said.append(_END)
+        said.append(data)
+        said.append(_END)
+
+    def flush(self) -> None:
+        """Send all that was said."""
+        said, self._said = self._said, []
+        if said and self.open:
+            self._transport.write(b"".join(said))
 
     # The socket's side
 
@@ -90,10 +113,10 @@ class Pipe:
             if line < 0:
                 break
             words = _words(data, place, line)
-            stop = line + 2 + (_length(words) if words else 0)
+            stop = line + 2 if words is None else line + 4 + int(words[-1])
             if stop > size:
                 break
-            if words and self._taken(words, data[line + 2 : stop - 2]):
+            if words is not None and self._taken(words, data[line + 2 : stop - 2]):
                 if passed < place:
                     self._behind.data_received(data[passed:place])
                 passed = stop
@@ -106,9 +129,9 @@ class Pipe:
     def _hold(self, data: bytes, place: int) -> None:
         rest = data[place:]
         line = rest.find(_END)
-        words = _words(rest, 0, line) if line >= 0 else []
-        needed = line + 2 + _length(words) if words else len(rest) + 1
-        if len(rest) > _LONGEST and not words:
+        words = _words(rest, 0, line) if line >= 0 else None
+        needed = len(rest) + 1 if words is None else line + 4 + int(words[-1])
+        if len(rest) > _LONGEST and words is None:
             # No line of a server's: the library says so.
             self._behind.data_received(rest)
             return
@@ -116,8 +139,9 @@ class Pipe:
         self._held, self._needed = len(rest), needed
 
     def _taken(self, words: list[bytes], payload: bytes) -> bool:
-        before, _, token = words[1].rpartition(b".")
-        take = self._routes.get(before)
+        subject = words[1]
+        dot = subject.rfind(b".")
+        take = self._routes.get(subject[: max(dot, 0)])
         if take is None:
             return False
         headed = words[0] == b"HMSG"
@@ -125,26 +149,28 @@ class Pipe:
         if headed:
             payload = payload[int(words[-2]) :]
         try:
-            take(token, reply, payload, headed and not payload)
+            take(subject[dot + 1 :], reply, payload, headed and not payload)
         except Exception:
             # Whatever it was, the connection must go on being read.
             logging.getLogger("parley").exception(_UNTAKEN)
         return True
 
 
-def _words(data: bytes, place: int, end: int) -> list[bytes]:
-    """The words of the line of a message; none for any other line."""
-    if not (data.startswith(_MSG, place) or data.startswith(_HMSG, place)):
-        return []
+def _words(data: bytes, place: int, end: int) -> list[bytes] | None:
+    """The words of the line of a message, of which the last says how many bytes follow, before one more line's end;
+    None for any other line."""
+    headed = not data.startswith(_MSG, place)
+    if headed and not data.startswith(_HMSG, place):
+        return None
     words = data[place:end].split()
-    numbers = words[3:][-2:] if words[0] == b"HMSG" else words[3:][-1:]
-    sound = 4 <= len(words) <= 6 and all(number.isdigit() and len(number) < 10 for number in numbers)
-    return words if sound else []
+    count = len(words)
+    if not (5 <= count <= 6 if headed else 4 <= count <= 5) or not _is_size(words[-1]):
+        return None
+    return words if not headed or _is_size(words[-2]) else None
 
 
-def _length(words: list[bytes]) -> int:
-    """What follows the line of a message: its headers, its payload and a line's end."""
-    return int(words[-1]) + 2
+def _is_size(word: bytes) -> bool:
+    return word.isdigit() and len(word) < 10
 
 
 def piped(client: Any, routes: Mapping[bytes, Take]) -> Pipe | None:
@@ -155,7 +181,7 @@ def piped(client: Any, routes: Mapping[bytes, Take]) -> Pipe | None:
     behind = None if transport is None else transport.get_protocol()
     if transport is None or behind is None:
         return None
-    pipe = Pipe(transport, behind, routes)
+    pipe = Pipe(transport, behind, routes, asyncio.get_running_loop().call_soon)
     transport.set_protocol(pipe)
     return pipe
 
