@@ -86,10 +86,15 @@ def test_another_file_is_not_written_to(folder: Path, capsys: pytest.CaptureFixt
 
 
 def test_a_gateway_that_is_not_there(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = written(folder, request(1))
-    command = ["batch", "run", str(path), "out.jsonl", "--attempts", "1", "--url", f"127.0.0.1:{free_port()}"]
-    assert outcome(command) == 6
-    assert summary(capsys)["failed"] == 1
+    path = written(folder, *(request(number) for number in range(100)))
+    address = f"127.0.0.1:{free_port()}"
+    assert outcome(["batch", "run", str(path), "out.jsonl", "--url", address]) == 6
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert f"http://{address}/v1 cannot be reached" in err
+    # Nothing was asked, and no line is taken for one that has failed.
+    assert (folder / "out.jsonl").read_bytes() == b""
+    assert not (folder / "out.failed.jsonl").exists()
 
 
 def test_at_a_gateway(

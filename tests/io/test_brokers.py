@@ -126,7 +126,8 @@ async def test_what_is_given_back_comes_again_after_its_delay(ends: Ends) -> Non
     assert time.monotonic() - begun >= 0.9
     assert second.body == BODY
     if ends.rig.counts:
-        assert second.deliveries == 2
+        # On a busy machine its lease may have run out once more.
+        assert second.deliveries >= 2
     await reading.ack(second)
 
 

@@ -158,6 +158,26 @@ async def test_an_answer_is_remembered_by_other_processes(
     assert messages(second, "duplicate") >= 1
 
 
+async def test_paths_whose_answers_are_streams_are_answered_whole(nats: Rig, parley_server: Start) -> None:
+    turns = [{"role": "user", "content": "hi"}]
+    service, adapter = "/api/mlpgate/account/a/model/s", "/api/adapters/openai"
+    streamed = {"model": "a/s", "messages": turns, "stream": True}
+    asked = [
+        asking(0, path=f"{service}/predict-with-config-v2-stream?x=1", body={"data": json.dumps({"messages": turns})}),
+        asking(1, path=f"{adapter}/chat/completions", body=streamed),
+        asking(2, path=f"{adapter}-direct/chat/completions", body=streamed),
+        asking(3, path="/v1beta/models/a%2Fs:streamGenerateContent", body={"contents": [{"parts": [{"text": "hi"}]}]}),
+    ]
+    parley_server(config(nats) | {"models": [{"model": "a/s", "targets": ["echo/echo"]}]}, env=dict(nats.env))
+    await send(nats, asked)
+    answers = Answers(nats)
+    await answers.read(4, 60)
+    found = [answers.got[number][0] for number in range(4)]
+    assert [one["status_code"] for one in found] == [200] * 4
+    assert [one["body"]["choices"][0]["message"]["content"] for one in found[:3]] == ["hi"] * 3
+    assert found[3]["body"]["candidates"][0]["content"]["parts"] == [{"text": "hi"}]
+
+
 class Plain:
     """A subject without a stream, and where its answers go; both end here."""
 
@@ -199,6 +219,38 @@ async def test_a_plain_subject_is_answered_as_long_as_somebody_listens(nats: Rig
         eventually(lambda: sum(messages(one, "answered") for one in gateways) == 40, 30, "all are counted")
         assert 0 not in got
         assert set(got.values()) == {1}
+    finally:
+        await reading.close()
+        await sending.close()
+
+
+async def test_processes_of_one_gateway_answer_a_plain_subject_once(nats: Rig, parley_server: Start) -> None:
+    """There is no group there: each process that listened would get every message."""
+    plain = Plain(nats)
+    with environment(nats):
+        brokers = Brokers()
+        reading = await brokers.subscription(address_of(plain.told, "requests", {}, nats.env), 10)
+        sending = await brokers.topic(address_of(plain.asked, "responses", {}, nats.env))
+    got: list[int] = []
+
+    async def read() -> None:
+        got.extend(json.loads(message.body)["metadata"]["n"] for message in await reading.receive(10))
+
+    try:
+        gateway = parley_server(plain.config(), env=dict(nats.env), args=("--workers", "2"))
+        eventually(lambda: "\nparley_workers 2.0" in gateway.metrics(), 30, "both serve")
+        async with asyncio.timeout(60):
+            # What is sent before anybody listens is lost.
+            while got.count(0) < 3:
+                await sending.send(json.dumps(asking(0)).encode(), {})
+                await read()
+            # The last one goes out when all before it were answered, by whoever listens.
+            for numbers in (range(1, 21), range(21, 22)):
+                for number in numbers:
+                    await sending.send(json.dumps(asking(number)).encode(), {})
+                while not set(numbers) <= set(got):
+                    await read()
+        assert sorted(number for number in got if number) == list(range(1, 22))
     finally:
         await reading.close()
         await sending.close()

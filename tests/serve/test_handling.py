@@ -49,13 +49,15 @@ class Scene:
 
     def __init__(self, **given: Any) -> None:
         self.stream = Stream(
-            name="s", requests="mem://q?ackdeadline=10s", responses="mem://a", dead_letter="mem://d",
-            **{"max_handlers": 4, **given},
+            name="s", requests="mem://q?ackdeadline=10s", responses="mem://a",
+            **{"max_handlers": 4, "dead_letter": "mem://d", **given},
         )  # fmt: skip
         self.memory = Memory()
         self.calls: list[str] = []
         self.status: Callable[[str, int], tuple[int, dict[bytes, bytes], float]] = lambda name, number: (200, {}, 1.0)
         self.broken: set[str] = set()
+        # The most bytes of an attribute, and how long it takes until an answer is confirmed.
+        self.largest, self.sending = 1000, 0.01
         self.counts: Counter[str] = Counter()
         self.said: list[str] = []
         self.consumer: Consumer
@@ -130,9 +132,9 @@ class FlakyTopic(MemoryTopic):
         await alive(self.alive)
         if self.name in self.scene.broken:
             raise BrokerError("full")
-        if len(body) > 2000:
+        if len(body) > 2000 or len(attributes.get("dead_letter_answer", "")) > self.scene.largest:
             raise TooLargeError("too large")
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(self.scene.sending)
         await alive(self.alive)
         await super().send(body, attributes, order)
 
@@ -210,6 +212,18 @@ def test_redeliveries_come_with_growing_pauses_before_it() -> None:
         assert scene.calls == ["a"] * 4
         assert scene.answers() == [("a", 500)]
         assert scene.counts["nacked"] == 3
+
+
+def test_what_is_given_back_comes_no_sooner_than_the_stream_says() -> None:
+    @scene_of(attempts=1, redeliveries=1, first_pause=40.0, longest_pause=40.0)
+    async def act(scene: Scene) -> None:
+        scene.status = lambda name, number: (500, {}, 0.0)
+        await scene.send("a")
+        await asyncio.sleep(19)
+        assert scene.calls == ["a"]
+        await asyncio.sleep(25)
+        assert scene.calls == ["a"] * 2
+        assert scene.answers() == [("a", 500)]
 
 
 def test_a_deadline_is_answered_with_504() -> None:

@@ -57,7 +57,7 @@ class Posted(FlakyTopic):
         broken = self.name in self.scene.broken
         if not broken:
             self._place.put(SimpleNamespace(body=body, attributes=attributes))  # type: ignore[arg-type]
-        asyncio.get_running_loop().call_later(0.01, sent, BrokerError("full") if broken else None)
+        asyncio.get_running_loop().call_later(self.scene.sending, sent, BrokerError("full") if broken else None)
 
 
 class PushedScene(Scene):
@@ -82,7 +82,7 @@ class PushedScene(Scene):
             timer.cancel()
             self.left.append(name)
 
-        return SimpleNamespace(lane=object(), model=name, left=leave)
+        return SimpleNamespace(lane=object(), model=name, left=leave, relay=None)
 
     async def subscription(self, prefetch: int) -> Subscription:
         if "q" in self.broken:
@@ -238,6 +238,22 @@ def test_what_is_cut_goes_back() -> None:
         assert len(place.waiting) + len(place.out) == 2
         assert made.counts["nacked"] == 2
         assert made.answers() == []
+
+    simulated(scene)
+
+
+def test_what_comes_again_while_its_answer_is_being_sent_ends_as_that_does() -> None:
+    async def scene() -> None:
+        made = PushedScene()
+        made.sending = 30.0
+        await made.send("m")
+        await asyncio.sleep(5)
+        (stored,) = made.memory.place("q").out.values()
+        made.memory.place("q").put(stored)
+        await asyncio.sleep(60)
+        assert (made.answers(), made.calls) == ([("m", 200)], ["m"])
+        assert (made.counts["answered"], made.counts["duplicate"], made.consumer.in_work) == (1, 1, 0)
+        await made.stop()
 
     simulated(scene)
 

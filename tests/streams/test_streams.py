@@ -3,11 +3,15 @@
 import pytest
 from msgspec import json
 
+from parley import jsontext
+from parley.serve.streams import shared
 from parley.streams import envelope
+from parley.streams.address import heard_by_all
 from parley.streams.backoff import Tries, growing, jittered, pause_of, retryable
 from parley.streams.envelope import RefusedError
 from parley.streams.flow import Flow
 from parley.streams.offsets import Offsets
+from parley.streams.setup import Stream
 from parley.streams.window import Window
 
 
@@ -26,6 +30,25 @@ def asked(**given: object) -> bytes:
 )
 def test_paths(path: str | None, meant: str) -> None:
     assert envelope.read(asked(path=path), 1000).path == meant
+
+
+@pytest.mark.parametrize(
+    ("url", "all_of_them"),
+    [
+        ("nats://a.b", True),
+        ("nats://a.b?connection=main&natsv2", True),
+        ("nats://a.b?queue=", True),
+        ("nats://a.b?queue=group", False),
+        ("nats://a.b?connection=main&jetstream=S", False),
+        ("redis://a", False),
+        ("kafka://g?topic=t", False),
+    ],
+)
+def test_who_reads_a_plain_subject_gets_every_message(url: str, all_of_them: bool) -> None:
+    assert heard_by_all(url) is all_of_them
+    kept = [shared(Stream(name="s", requests=url, responses="mem://r", max_handlers=4), index, 2) for index in (0, 1)]
+    parts = [None if one is None else one.max_handlers for one in kept]
+    assert parts == ([4, None] if all_of_them else [2, 2])
 
 
 def test_metadata_come_back_digit_by_digit_and_without_the_key() -> None:
@@ -54,12 +77,69 @@ def test_what_is_no_request(message: bytes, status: int, metadata: bytes) -> Non
 
 
 def test_streams_are_answered_whole_or_refused() -> None:
+    def whole(body: bytes, *, streams: bool = False, refuse: bool = False) -> bytes:
+        made, members = envelope.collected(body, None, "stream", streams=streams, refuse=refuse)
+        assert json.decode(made) == json.decode(json.encode(members))
+        again = envelope.collected(body, jsontext.members(body), "stream", streams=streams, refuse=refuse)
+        assert again == (made, members)
+        return made
+
     body = b'{"model":"m","stream":true,"stream_options":{"include_usage":true},"n":1.0}'
-    assert envelope.collected(body, "stream", streams=False, refuse=False) == b'{"model":"m","stream":false,"n":1.0}'
+    assert whole(body) == b'{"model":"m","stream":false,"n":1.0}'
     with pytest.raises(RefusedError):
-        envelope.collected(body, "stream", streams=False, refuse=True)
-    assert envelope.collected(b'{"model":"m"}', "stream", streams=True, refuse=True) == b'{"model":"m","stream":false}'
-    assert envelope.collected(b'{"model":"m" }', "stream", streams=False, refuse=True) == b'{"model":"m" }'
+        whole(body, refuse=True)
+    assert whole(b'{"model":"m"}', streams=True, refuse=True) == b'{"model":"m","stream":false}'
+    assert whole(b'{"model":"m" }', refuse=True) == b'{"model":"m" }'
+
+
+BODY = b'{"model":"m","messages":[{"role":"user","content":"\\"body\\":{}}"}],"n":1.0}'
+
+
+@pytest.mark.parametrize(
+    ("message", "halved"),
+    [
+        (b'{"path":"/v1/x","metadata":{"id":1.50},"body":%b}', True),
+        (b'{"path": "/v1/x", "metadata": {"id": 1.50}, "body": %b}', True),
+        (b'{"path":"\\/v1\\/x","metadata":{"id":1.50,"body":[]},"body":%b}', False),
+        (b'{"path":"/v1/x","metadata":{"id":1.50,"t":"\\"body\\":"},"body":%b}', True),
+        (b'{"path":"/v1/x","metadata":{"id":1.50},"body":%b}\n', False),
+        (b'{"path":"/v1/x","metadata":{"id":1.50},"body":%b }', False),
+        (b'{"path":"/v1/x","body":%b,"metadata":{"id":1.50}}', False),
+        (b'{"body" : %b , "metadata":{"id":1.50},"path":"/v1/x"}', False),
+    ],
+)
+def test_the_members_of_a_body_that_comes_last_are_read_with_the_message(message: bytes, halved: bool) -> None:
+    found = envelope.read(message.replace(b"%b", BODY), 1000, identity="id")
+    assert (found.path, found.body, found.identity) == ("/v1/x", BODY, "1.50")
+    assert bytes(found.metadata).startswith((b'{"id":1.50', b'{"id": 1.50'))
+    assert (found.members is not None) == halved
+    assert found.members in (None, jsontext.members(BODY))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b'{"body":{"model":"m"},"body":{"model":"m"}}',
+        b'{"body" :1,"body":{"model":"m"}}',
+        b'{"metadata":{"a":1},"metadata":{"a":1},"body":{"model":"m"}}',
+        b'{"metadata":{"body":{"model":"m"}}',
+        b'{"a":"body":{"model":"m"}}',
+        b'["body":{"model":"m"}}',
+        b'{"metadata":"\xff","body":{"model":"m"}}',
+        b'{"metadata":{},"body":{"model":"m"}}}',
+        b'{"metadata":{} "body":{"model":"m"}}',
+        b'{"metadata":{},"body":{"model":m}}',
+    ],
+)
+def test_what_is_no_json_is_refused_wherever_the_body_is(message: bytes) -> None:
+    with pytest.raises(RefusedError, match="parsing request: unmarshalling message as json") as caught:
+        envelope.read(message, 1000)
+    assert caught.value.status == 400
+
+
+def test_a_body_that_holds_a_member_twice_is_the_gateways_to_refuse() -> None:
+    found = envelope.read(b'{"metadata":{"a":1},"body":{"model":"m","model":"n"}}', 1000)
+    assert (found.body, found.members) == (b'{"model":"m","model":"n"}', None)
 
 
 def test_bodies() -> None:
@@ -131,6 +211,60 @@ def test_the_window_forgets_by_time_number_and_size() -> None:
     large = window.find("c", 12.0)
     assert large is not None
     assert not large.kept
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_an_answer_that_nobody_else_can_want_is_not_held(own: bool) -> None:
+    window = Window(10.0, size=100, own=own)
+    for name in ("a", "b", "c", "d", "e", "f"):
+        assert window.find(name, 0.0) is None
+        window.answered(name, b"x" * 20, 0.0)
+        sending = window.find(name, 0.0)
+        assert sending is not None
+        assert (sending.answer, sending.kept, sending.had(name), sending.goes_on()) == (b"x" * 20, True, False, True)
+        window.told(name, name)
+        held = window.find(name, 0.0)
+        assert held is not None
+        assert (held.had(name), held.goes_on()) == (True, False)
+        assert (held.answer, held.kept) == ((b"", False) if own else (b"x" * 20, True))
+    # Six answers would be more than it holds.
+    assert (window.find("a", 1.0) is not None) == own
+
+
+def test_names_are_kept_as_long_as_answers_and_at_least_as_many() -> None:
+    window = Window(10.0, most=3, own=True)
+
+    def done(name: str, now: float) -> None:
+        assert window.find(name, now) is None
+        window.answered(name, b"x", now)
+        window.told(name, name)
+
+    for number in range(20):
+        done(f"n{number}", 0.0)
+        kept = [past for past in range(number + 1) if f"n{past}" in (*window._had, *window._had_before)]
+        assert kept[-3:] == list(range(number + 1))[-3:]
+        assert len(kept) <= 6
+    window = Window(10.0, own=True)
+    for number in range(100):
+        done(f"n{number}", float(number))
+        assert len(window) <= 22
+    assert window.find("n91", 99.0) is not None
+    assert window.find("n91", 101.0) is None
+    off = Window(0.0, own=True)
+    assert off.find("a", 0.0) is None
+    off.answered("a", b"x", 0.0)
+    off.told("a", "a")
+    assert off.find("a", 0.0) is None
+
+
+def test_an_answer_that_came_back_is_not_on_its_way() -> None:
+    window = Window(10.0)
+    assert window.find("a", 0.0) is None
+    window.answered("a", b"x", 0.0)
+    window.forget("a")
+    known = window.find("a", 1.0)
+    assert known is not None
+    assert (known.answer, known.goes_on()) == (b"x", False)
 
 
 def test_what_is_marked_is_what_everything_before_is_done_with() -> None:

@@ -5,9 +5,10 @@ The key of a gateway that wants one comes from PARLEY_API_KEY: options are visib
 
 import http.client
 import os
+import socket
 import ssl
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import HTTPHandler, HTTPRedirectHandler, HTTPSHandler, OpenerDirector, ProxyHandler, Request
@@ -86,10 +87,25 @@ def ask(url: str, path: str, body: bytes | None = None, *, top: bool = False) ->
     except HTTPError as answer:
         return Reply(answer, base)
     except URLError as error:
-        fix = "Is it running? `parley serve` starts one." if urlsplit(base).hostname in _LOOPBACK else ""
-        stop(Code.UNREACHABLE, f"{base} cannot be reached: {_reason(error)}.", fix)
+        _unreachable(base, error)
     except (OSError, http.client.HTTPException) as error:
         stop(Code.UPSTREAM, f"{base} took the request and gave no answer ({_reason(error)}).")
+
+
+def reach(url: str) -> None:
+    """Stops with exit code 6 where nobody listens."""
+    base = base_of(url)
+    parts = urlsplit(base)
+    try:
+        place = (parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+        socket.create_connection(place, timeout=CONNECT).close()
+    except OSError as error:
+        _unreachable(base, error)
+
+
+def _unreachable(base: str, error: Exception) -> NoReturn:
+    fix = "Is it running? `parley serve` starts one." if urlsplit(base).hostname in _LOOPBACK else ""
+    stop(Code.UNREACHABLE, f"{base} cannot be reached: {_reason(error)}.", fix)
 
 
 class _Http(http.client.HTTPConnection):

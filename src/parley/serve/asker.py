@@ -8,6 +8,8 @@ from parley.api.surface import unserved
 from parley.failure import ParleyError
 from parley.gateway.delivery import Delivery
 from parley.gateway.keyring import Entry
+from parley.jsontext import Members
+from parley.keys.text import PREFIX
 from parley.ports import Caller, Headers, Request
 from parley.serve.handling import Reply
 from parley.serve.house import House
@@ -18,12 +20,17 @@ from parley.streams.envelope import Asked, RefusedError
 from parley.streams.port import Received
 from parley.streams.setup import Stream
 from parley.wire.inlets import Inlet, below
+from parley.wire.predict_paths import ADAPTER, DIRECT
 
 _EVENTS_PATH: Final = b":streamGenerateContent"
 _WHOLE_PATH: Final = b":generateContent"
 _OURS: Final = (502, 504)
+# The longest name of a message that is its request's too.
+MOST_ID: Final = 128
 # Ends of paths whose answers are streams, whatever the body says.
 _STREAMED: Final = b"-stream"
+# Envelopes whose ``stream`` stands where OpenAI's does.
+_ADAPTERS: Final = (ADAPTER, DIRECT)
 
 
 class HouseAsker:
@@ -33,6 +40,8 @@ class HouseAsker:
         self._house, self._stream = house, stream
         self._behind = Behind(stream.name)
         self._operator = self._behind.of(None)
+        # What paths without a query and without a name in them mean.
+        self._known: dict[str, tuple[bytes, Inlet]] = {}
 
     async def ask(self, message: Received, request: Asked) -> Reply:
         """See parley.serve.handling.Asker."""
@@ -43,21 +52,35 @@ class HouseAsker:
     def begin(self, message: Received, request: Asked, caller: Caller) -> Delivery:
         """The same for a caller that hears the answer. Raises RefusedError."""
         asking, inlet = self._asking(message, request)
+        asking.bare = True
         return self._house.gateway.begin(inlet, asking, caller, self._entry(asking, inlet, request))
 
     def _asking(self, message: Received, request: Asked) -> tuple[Request, Inlet]:
-        target = request.path.encode()
-        if target.find(_EVENTS_PATH) >= 0 and self._stream.stream != "refuse":
-            target = target.replace(_EVENTS_PATH, _WHOLE_PATH)
-        inlet = self._inlet(target, request)
-        if self._stream.stream == "refuse" and inlet.fixed and (inlet.streams or target.endswith(_STREAMED)):
-            raise RefusedError(envelope.WHOLE, metadata=request.metadata)
+        target, inlet = self._known.get(request.path) or self._found(request)
         headers: Headers = [(b"content-type", b"application/json")]
         if request.key:
             headers.append((b"authorization", b"Bearer " + request.key.encode()))
-        given = message.id.encode("utf-8", "replace")
-        body = self._body(inlet, request)
-        return Request(headers, body, self._house.gateway.request_id(given), target), inlet
+        body, members = self._body(inlet, request)
+        asking = Request(headers, body, self._id(message.id), target)
+        asking.members = members
+        return asking, inlet
+
+    def _id(self, name: str) -> str:
+        """The message's own, where it may be shown."""
+        if 0 < len(name) <= MOST_ID and name.isascii() and name.isprintable() and name.find(PREFIX) < 0:
+            return name
+        return self._house.gateway.request_id(name.encode("utf-8", "replace"))
+
+    def _found(self, request: Asked) -> tuple[bytes, Inlet]:
+        target = request.path.encode()
+        if self._stream.stream != "refuse":
+            target = _whole(target)
+        inlet = self._inlet(target, request)
+        if self._stream.stream == "refuse" and inlet.fixed and (inlet.streams or target.endswith(_STREAMED)):
+            raise RefusedError(envelope.WHOLE, metadata=request.metadata)
+        if not inlet.placed and target.find(b"?") < 0:
+            self._known[request.path] = target, inlet
+        return target, inlet
 
     def _inlet(self, target: bytes, request: Asked) -> Inlet:
         path, _, query = target.partition(b"?")
@@ -72,16 +95,17 @@ class HouseAsker:
         message = f"{request.path[:200]!r} cannot be asked by messages"
         raise RefusedError(message, 501, "not_implemented", request.metadata)
 
-    def _body(self, inlet: Inlet, request: Asked) -> bytes:
-        if inlet.fixed:
-            return request.body
+    def _body(self, inlet: Inlet, request: Asked) -> tuple[bytes, Members | None]:
+        if inlet.fixed and inlet.envelope not in _ADAPTERS:
+            return request.body, request.members
+        refuse = self._stream.stream == "refuse"
         try:
             return envelope.collected(
-                request.body, inlet.stream_member, streams=inlet.streams, refuse=self._stream.stream == "refuse"
+                request.body, request.members, inlet.stream_member, streams=inlet.streams, refuse=refuse
             )
         except ParleyError:
             # The gateway says what is wrong with it.
-            return request.body
+            return request.body, None
 
     def _entry(self, asking: Request, inlet: Inlet, request: Asked) -> Entry | None:
         """Whose key it is: the message's, the stream's, or the operator's. None: the gateway finds out, and says no."""
@@ -95,6 +119,12 @@ class HouseAsker:
         if named is None:
             raise RefusedError(f"the key {self._stream.key!r} of this stream is not known", 401, "unauthorized")
         return self._behind.of(named)
+
+
+def _whole(target: bytes) -> bytes:
+    """The path of the same request whose answer comes whole."""
+    path, sign, query = target.partition(b"?")
+    return path.replace(_EVENTS_PATH, _WHOLE_PATH).removesuffix(_STREAMED) + sign + query
 
 
 def reply_of(answer: Answered, job: Delivery) -> Reply:

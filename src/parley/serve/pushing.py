@@ -105,21 +105,23 @@ class Pushing:
             self._lost.set_result(error)
 
     def _came(self, message: Received) -> None:
-        if self._takes and not self._held and self._tools.flow.room(len(self._work), self._loop.time()) > 0:
-            self._begin(message)
+        now = self._loop.time()
+        if self._takes and not self._held and self._tools.flow.room(len(self._work), now) > 0:
+            self._begin(message, now)
         else:
             self._held.append(message)
             self.freed()
 
-    def _begin(self, message: Received) -> None:
+    def _begin(self, message: Received, now: float) -> None:
         tools = self._tools
-        if message.at is not None:
-            self.age = max(0.0, time.time() - message.at)
-        tools.flow.received(self._loop.time())
-        if message.deliveries <= 1 and not tools.stream.order and tools.recall is None:
+        at = message.at
+        if at is not None:
+            self.age = max(0.0, time.time() - at)
+        tools.flow.received(now)
+        if message.deliveries <= 1 and not tools.order and tools.recall is None:
             swift = Swift(tools, self._subscription, message, self._ended)
             self._work[swift] = message
-            if swift.start(self._posted, self._asker, self._loop):
+            if swift.start(self._posted, self._asker, self._loop, now):
                 return
             del self._work[swift]
         self._handle(Handling(tools, self._subscription, message))
@@ -128,7 +130,9 @@ class Pushing:
         self._work.pop(swift, None)
         if handling is not None:
             self._handle(handling)
-        self._left()
+        if not self._open:
+            # Until then nobody waits for that.
+            self._left()
         self.freed()
 
     @property
@@ -141,12 +145,12 @@ class Pushing:
         self._timer = None
         if not self._takes:
             return
-        flow = self._tools.flow
-        room = flow.room(len(self._work), self._loop.time())
+        flow, now = self._tools.flow, self._loop.time()
+        room = flow.room(len(self._work), now)
         while self._held and room > 0:
-            self._begin(self._held.popleft())
-            room = flow.room(len(self._work), self._loop.time())
+            self._begin(self._held.popleft(), now)
+            room = flow.room(len(self._work), now)
         self._subscription.want(max(0, room - len(self._held)))
-        wait = flow.wait(self._loop.time())
+        wait = flow.wait(now)
         if wait > 0:
             self._timer = self._loop.call_later(wait, self._refill)

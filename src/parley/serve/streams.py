@@ -19,7 +19,7 @@ from parley.serve.asker import HouseAsker
 from parley.serve.house import House
 from parley.serve.streaming import Consumer
 from parley.serve.tools import Outcomes, Tools
-from parley.streams.address import Address, Role, UnfitAddressError, address_of
+from parley.streams.address import Address, Role, UnfitAddressError, address_of, heard_by_all
 from parley.streams.port import BrokerError, Received, Subscription, Topic
 from parley.streams.setup import Stream
 
@@ -116,8 +116,8 @@ class Streams:
 
 def shared(stream: Stream, index: int, of: int) -> Stream | None:
     """One process's part of the handlers; None where it has none. What has to know all messages of a stream stays in
-    one process."""
-    if stream.order or stream.identity:
+    one process, and so does what each process would get whole."""
+    if stream.order or stream.identity or heard_by_all(stream.requests):
         return stream if index == 0 else None
     part = stream.max_handlers // of + (index < stream.max_handlers % of)
     return replace(stream, max_handlers=part) if part else None

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
+from parley.relay import VerbatimWhole
 from parley.serve.asker import HouseAsker, reply_of
 from parley.serve.handling import LATE, Handling
 from parley.serve.rpc.asking import Answered, lines_of
@@ -17,6 +18,7 @@ from parley.streams.envelope import Asked, RefusedError
 from parley.streams.port import REQUEST_ID, BrokerError, Posted, Pushed, Received
 
 _GOOD: Final = 300
+_USUAL: Final = 200
 
 
 class Swift:
@@ -33,21 +35,20 @@ class Swift:
         self._status, self._head = 0, b""
         self._pieces: list[bytes] = []
         self._answered = self._over = False
-        self._told = b""
+        self._body, self._at = b"", 0.0
 
-    def start(self, posted: Posted, asker: HouseAsker, loop: asyncio.AbstractEventLoop) -> bool:
+    def start(self, posted: Posted, asker: HouseAsker, loop: asyncio.AbstractEventLoop, now: float) -> bool:
         """Whether it is on its way; if not it is one for a Handling from the beginning."""
         tools, message = self._tools, self.message
         try:
-            asked = envelope.read(message.body, tools.largest, tools.stream.identity)
+            asked = envelope.read(message.body, tools.largest, tools.identity)
         except RefusedError:
             return False
         identity = asked.identity or (message.id if message.lasting else "")
-        now = loop.time()
         if identity and tools.window.find(identity, now) is not None:
             return False
         self._identity, self._asked, self._posted, self._loop = identity, asked, posted, loop
-        self.until = now + tools.stream.timeout
+        self.until = now + tools.timeout
         self._begin(asker, asked)
         return True
 
@@ -95,7 +96,7 @@ class Swift:
         if self._answered or self._over:
             return
         self._answered = True
-        good = status < _GOOD and bool(body) and envelope.is_json(body)
+        good = status < _GOOD and bool(body) and (_read(self._job) or envelope.is_json(body))
         if not good:
             reply = reply_of(Answered(status, lines_of(head), body), self._job)
             self._by_hand(reply, b"")
@@ -103,35 +104,47 @@ class Swift:
         tools = self._tools
         now = self._loop.time()
         tools.flow.answered(status, now)
-        told = self._told = envelope.told_of(status, body)
-        if self._identity:
-            tools.window.answered(self._identity, told, now)
-        self._send(told)
+        self._status, self._body, self._at = status, body, now
+        if self._identity and not tools.own:
+            tools.window.answered(self._identity, self._told(), now)
+        self._send()
 
-    def _send(self, told: bytes) -> None:
-        body = envelope.answer_of(self._asked.metadata, told)
+    def _told(self) -> bytes:
+        """The part of its answer that is the same whoever asked."""
+        return envelope.told_of(self._status, self._body)
+
+    def _send(self) -> None:
+        metadata = self._asked.metadata
+        if self._status == _USUAL:
+            text = envelope.good_of(metadata, self._body)
+        else:
+            text = envelope.answer_of(metadata, self._told())
         try:
-            self._posted.post(body, {REQUEST_ID: self.message.id}, self._sent)
+            self._posted.post(text, {REQUEST_ID: self.message.id}, self._sent)
         except BrokerError:
-            self._by_hand(None, told)
+            self._by_hand(None, self._told())
 
     def _sent(self, error: BrokerError | None) -> None:
         if self._over:
             return
         if error is not None:
-            self._by_hand(None, self._told)
+            self._by_hand(None, self._told())
             return
-        tools = self._tools
+        tools, identity = self._tools, self._identity
         tools.count("answered")
-        if self._identity:
-            tools.window.told(self._identity, self.message.id)
+        if identity and tools.own:
+            tools.window.ended(identity, self._at)
+        elif identity:
+            tools.window.told(identity, self.message.id)
         try:
             self._subscription.done(self.message)
         except BrokerError as failure:
             tools.count("ack_failed")
             tools.say("message.ack_failed", message_id=self.message.id, reason=str(failure))
         self._close()
-        self._free()
+        if identity and tools.waits:
+            # Who waits for it goes on.
+            tools.release(identity)
         self._ended(self, None)
 
     def late(self) -> None:
@@ -159,7 +172,8 @@ class Swift:
         self._close()
         if job is not None:
             job.left()
-        self._free()
+        if self._identity:
+            self._tools.release(self._identity)
         return Handling(self._tools, self._subscription, self.message)
 
     def _close(self) -> None:
@@ -167,10 +181,11 @@ class Swift:
         self._over = True
         self._job = None
 
-    def _free(self) -> None:
-        """Who waits for it goes on."""
-        if self._identity and (self._tools.waits or not self._told):
-            self._tools.release(self._identity)
+
+def _read(job: Any) -> bool:
+    """Whether its answer passed as it came and was read as JSON, to its end, for what it used."""
+    relay = job.relay
+    return isinstance(relay, VerbatimWhole) and relay.usage is not None and job.hooked is None
 
 
 Ended = Callable[[Swift, "Handling | None"], None]

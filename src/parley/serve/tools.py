@@ -24,7 +24,11 @@ class Tools:
 
     def __init__(self, stream: Stream, asker: "Asker", largest: int, *, rand: Callable[[], float]) -> None:
         self.stream, self.asker, self.largest, self.rand = stream, asker, largest, rand
-        self.window = Window(stream.window)
+        # What each message asks for, where it is found at the least cost.
+        self.timeout, self.identity, self.order = stream.timeout, stream.identity, stream.order
+        # Messages are known by their own ids alone.
+        self.own = not stream.identity
+        self.window = Window(stream.window, own=self.own)
         self.flow = Flow(stream.max_handlers, stream.error_max_backoff)
         # What is known beyond this process, where that is configured.
         self.recall: Recall | None = None

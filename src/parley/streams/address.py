@@ -138,6 +138,14 @@ def label_of(url: str) -> str:
     return url.partition("?")[0].rpartition("@")[2] if "@" in url else url.partition("?")[0]
 
 
+def heard_by_all(url: str) -> bool:
+    """Whether each of several who read there gets every message: a plain subject without a queue group."""
+    if not url.startswith("nats://"):
+        return False
+    options = dict(parse_qsl(urlsplit(url).query))
+    return not (options.get("jetstream") or options.get("queue"))
+
+
 def _unknown(scheme: str) -> str:
     return f'unknown scheme "{scheme}"' if scheme else "expected the URL of a broker's queue or topic"
 

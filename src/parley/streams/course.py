@@ -18,6 +18,9 @@ Outcome: TypeAlias = Literal[
     "ack_failed", "dead_letter", "left",
 ]  # fmt: skip
 REASON: Final = "dead_letter_reason"
+# The answer that could not be sent, beside it.
+ANSWER: Final = "dead_letter_answer"
+UNSENT: Final = "the answer could not be sent"
 
 
 class Again(Struct, frozen=True):
@@ -74,18 +77,24 @@ class Course:
             return Again(pause)
         came = max(1, self._message.deliveries)
         if self._nacks and came <= self._stream.redeliveries and retryable(status):
-            return Give(growing(came, rand))
+            return self._given(rand)
         return Tell()
 
-    def unsent(self, now: float, rand: Callable[[], float]) -> Again | Give | Bury:
-        """The answer could not be sent. What cannot be given back is tried as long as a request may take, and goes to
-        the dead letters then; where there are none it is tried for ever."""
+    def unsent(self, now: float, rand: Callable[[], float], *, buried: bool = False) -> Again | Give | Bury:
+        """The answer could not be sent, or, if it is to be ``buried``, not even the dead letter. What came too often,
+        and what cannot be given back and was tried as long as a request may take, goes to the dead letters then; where
+        there are none it is tried for ever."""
         self.sends += 1
         if self._nacks:
-            return Give(growing(max(1, self._message.deliveries), rand))
+            bury = self.poisoned and self._stream.dead_letter and not buried
+            return Bury(UNSENT) if bury else self._given(rand)
         if now >= self.until and self._stream.dead_letter:
-            return Bury("the answer could not be sent")
+            return Bury(UNSENT)
         return Again(0.1 + jittered(self.sends, rand))
+
+    def _given(self, rand: Callable[[], float]) -> Give:
+        came = max(1, self._message.deliveries)
+        return Give(growing(came, rand, self._stream.first_pause, self._stream.longest_pause))
 
     def stopped(self) -> Give | Leave:
         """We are told to end, and it is not answered."""

@@ -4,13 +4,14 @@ Source: messaging contract sections 1, 2 and 8.
 """
 
 from base64 import b64encode
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 from msgspec import Raw, Struct
 
 from parley import jsontext
 from parley.failure import ParleyError
+from parley.jsontext import Members
 
 USUAL_PATH: Final = "/v1/completions"
 # The metadata member that carries a caller's key. It is never echoed.
@@ -22,22 +23,30 @@ READING: Final = "bad request: reading model from body: "
 _TEXTS: Final = ("text/", "application/xml", "application/xhtml")
 _STREAM_OPTIONS: Final = "stream_options"
 _TRUE: Final = Raw(b"true")
-_ESCAPE: Final = b"\\"
-_ESCAPED: Final = b"\\u"
+_FALSE: Final = Raw(b"false")
+# How the member begins that is nearly always the last, and what stands for it while the others are read.
+_BODY: Final = b'"body":'
+_ELSEWHERE: Final = b'"body":0}'
+_OPENS: Final = ord("{")
+_SPACE: Final = ord(" ")
+# Of the metadata: what is echoed, the caller's key, and what two named members held.
+Told: TypeAlias = tuple[Raw, str | None, str, str]
+_UNTOLD: Final[Told] = (_NOTHING, None, "", "")
 _any: Final = msgspec.json.Decoder(Raw).decode
 
 
-class Asked(Struct, frozen=True):
+class Asked:
     """A request as it came. ``metadata`` is what is echoed, as it was written; ``key`` the caller's (None where
     there is no such member, "" where it holds no key), ``identity`` and ``order`` what the members of those names held
-    ("" for nothing)."""
+    ("" for nothing). ``members`` are those of the body, where they are known."""
 
-    path: str
-    body: bytes
-    metadata: Raw = _NOTHING
-    key: str | None = None
-    identity: str = ""
-    order: str = ""
+    __slots__ = ("body", "identity", "key", "members", "metadata", "order", "path")
+
+    def __init__(self, path: str, body: bytes, told: Told, members: Members | None = None) -> None:
+        self.path = path
+        self.body = body
+        self.metadata, self.key, self.identity, self.order = told
+        self.members = members
 
 
 class RefusedError(Exception):
@@ -53,37 +62,97 @@ class RefusedError(Exception):
 def read(message: bytes, largest: int, identity: str = "", order: str = "") -> Asked:
     """The request that a message holds, of at most ``largest`` bytes; ``identity`` and ``order`` name members of its
     metadata. Raises RefusedError."""
-    if len(message) > 4 * largest:
+    if len(message) <= largest:
+        quick = _halved(message, identity, order)
+        if quick is not None:
+            return quick
+    elif len(message) > 4 * largest:
         raise _large(len(message), largest, _NOTHING)
     try:
         found = jsontext.members(message)
     except ParleyError as error:
         raise RefusedError(f"{_PARSING}{error.failure.message}", code="invalid_json") from None
-    metadata, key, named = _metadata(found.get("metadata"), (identity, order))
+    told = _metadata(found.get("metadata"), identity, order)
     if len(message) > largest:
-        raise _large(len(message), largest, metadata)
-    body = found.get("body")
-    text = b"" if body is None else bytes(body)
+        raise _large(len(message), largest, told[0])
+    given = found.get("body")
+    text = b"" if given is None else bytes(given)
     if not text.startswith(b"{"):
-        raise RefusedError(f"{READING}body must be an object", metadata=metadata)
-    return Asked(_path(found.get("path"), metadata), text, metadata, key, *named)
+        raise RefusedError(f"{READING}body must be an object", metadata=told[0])
+    return Asked(_path(found.get("path"), told[0]), text, told)
 
 
-def collected(body: bytes, member: str, *, streams: bool, refuse: bool) -> bytes:
-    """The body of a request whose answer comes whole: where ``member`` asks for a stream, or the dialect ``streams``
-    where nothing is said, it says no. Raises RefusedError where that is to be refused, ParleyError for no JSON."""
-    # To ask with ``in`` costs an exception inside each time: the left side might be a number.
-    if not streams and body.find(member.encode()) < 0 and (body.find(_ESCAPE) < 0 or body.find(_ESCAPED) < 0):
-        return body
-    found = jsontext.members(body)
+def _halved(message: bytes, identity: str, order: str) -> Asked | None:
+    """A message whose body is its last member; None where that is not sure. Raises RefusedError.
+
+    Nothing is read twice. What is before is an object when the body is taken out of it, so that is where the body
+    began; and the body is an object with nothing behind it but the end of the message.
+    """
+    at = message.find(_BODY)
+    if at < 0 or not message.endswith(b"}}"):
+        return None
+    start = at + len(_BODY)
+    if message[start] == _SPACE:
+        start += 1
+    if message[start] != _OPENS:
+        return None
+    body, before = message[start:-1], message[:at] + _ELSEWHERE
+    try:
+        members = jsontext.members(body)
+        usual = _usual(before, identity, order)
+        if usual is not None:
+            return Asked(usual[0], body, usual[1], members)
+        found = jsontext.members(before)
+    except ParleyError:
+        # Something follows, or it is no request. Read as a whole it says which.
+        return None
+    told = _metadata(found.get("metadata"), identity, order)
+    return Asked(_path(found.get("path"), told[0]), body, told, members)
+
+
+class _Before(Struct, gc=False):
+    """What comes before the body in nearly all messages, in that order."""
+
+    path: str
+    metadata: dict[str, Raw]
+    body: int
+
+
+_before: Final = msgspec.json.Decoder(_Before).decode
+
+
+def _usual(text: bytes, identity: str, order: str) -> tuple[str, Told] | None:
+    """Path and metadata of a message that has just these, written without white space; None for any other."""
+    if not text.isascii() or len(text) > jsontext.MAX_DIGITS:
+        return None
+    try:
+        found = _before(text)
+    except (msgspec.DecodeError, RecursionError, ValueError):
+        return None
+    path, members = found.path, found.metadata
+    metadata = jsontext.encode(members)
+    # What was there twice, and whatever else there was, makes it longer.
+    if text != b'{"path":%b,"metadata":%b,"body":0}' % (jsontext.encode(path), metadata) or not path.startswith("/"):
+        return None
+    return path, _told(Raw(metadata), members, identity, order)
+
+
+def collected(
+    body: bytes, members: Members | None, member: str, *, streams: bool, refuse: bool
+) -> tuple[bytes, Members]:
+    """The body of a request whose answer comes whole, and its members: where ``member`` asks for a stream, or the
+    dialect ``streams`` where nothing is said, it says no. Raises RefusedError where that is to be refused, ParleyError
+    for no JSON."""
+    found = jsontext.members(body) if members is None else members
     said = found.get(member)
     asks = said == _TRUE or (streams and (said is None or said == _NOTHING))
     if not asks:
-        return body
+        return body, found
     if refuse and said == _TRUE:
         raise RefusedError(WHOLE)
-    found.pop(_STREAM_OPTIONS, None)
-    return jsontext.encode({**found, member: False})
+    changed = {name: value for name, value in found.items() if name != _STREAM_OPTIONS}
+    changed[member] = _FALSE
+    return jsontext.encode(changed), changed
 
 
 def is_json(body: bytes) -> bool:
@@ -124,6 +193,11 @@ def answer_of(metadata: Raw, told: bytes) -> bytes:
     return b'{"metadata":%b,%b' % (bytes(metadata), told)
 
 
+def good_of(metadata: Raw, body: bytes) -> bytes:
+    """The whole answer that says 200: both at once."""
+    return b'{"metadata":%b,"status_code":200,"body":%b}' % (bytes(metadata), body)
+
+
 def not_found(model: str) -> str:
     """How errors of ours about a model that nobody serves begin."""
     return f'model not found: "{model}": '
@@ -154,10 +228,9 @@ def _path(given: Raw | None, metadata: Raw) -> str:
     return path if path.startswith("/") else f"/{path}" if path else USUAL_PATH
 
 
-def _metadata(given: Raw | None, names: tuple[str, str]) -> tuple[Raw, str | None, tuple[str, str]]:
-    """What is echoed, the key, and what the named members hold."""
+def _metadata(given: Raw | None, identity: str, order: str) -> Told:
     if given is None or given == _NOTHING:
-        return _NOTHING, None, ("", "")
+        return _UNTOLD
     text = bytes(given)
     if not text.startswith(b"{"):
         raise RefusedError(f"{_PARSING}metadata must be an object")
@@ -165,11 +238,16 @@ def _metadata(given: Raw | None, names: tuple[str, str]) -> tuple[Raw, str | Non
         members = jsontext.members(text)
     except ParleyError as error:
         raise RefusedError(f"{_PARSING}metadata: {error.failure.message}") from None
-    named = (_word(members.get(names[0])), _word(members.get(names[1])))
+    return _told(given, members, identity, order)
+
+
+def _told(given: Raw, members: Members, identity: str, order: str) -> Told:
+    named = _word(members.get(identity)) if identity else ""
+    line = _word(members.get(order)) if order else ""
     key = members.pop(KEY, None)
     if key is None:
-        return given, None, named
-    return Raw(jsontext.encode(members)), jsontext.text(key) or "", named
+        return given, None, named, line
+    return Raw(jsontext.encode(members)), jsontext.text(key) or "", named, line
 
 
 def _word(value: Raw | None) -> str:

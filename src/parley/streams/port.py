@@ -5,41 +5,55 @@ hold no password; nothing else may be raised.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final, Protocol, TypeAlias
-
-from msgspec import Struct
 
 # The attribute of an answer that names its request. Source: messaging contract section 1.
 REQUEST_ID: Final = "request_message_id"
 NEVER: Final = float("inf")
+NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class BrokerError(Exception):
-    """The broker could not do it, now; ``fatal``: it never will as it is configured."""
+    """The broker could not do it, now; ``fatal``: it never will as it is configured; ``denied``: it does not know us,
+    or does not let us."""
 
-    def __init__(self, message: str, *, fatal: bool = False) -> None:
+    def __init__(self, message: str, *, fatal: bool = False, denied: bool = False) -> None:
         super().__init__(message)
-        self.fatal = fatal
+        self.fatal, self.denied = fatal, denied
 
 
 class TooLargeError(BrokerError):
     """The broker does not take messages of that size."""
 
 
-class Received(Struct, frozen=True, eq=False, kw_only=True):
+class Received:
     """One delivery of a message. ``id`` is fit for logs; ``lasting``: it is the same when the message comes again.
 
     ``deliveries`` counts from 1, 0 where the broker does not say. ``at`` is when it was published, in seconds since
     1970, None where that is not known. ``handle`` is the broker's own.
     """
 
-    id: str
-    body: bytes
-    lasting: bool = True
-    deliveries: int = 0
-    at: float | None = None
-    attributes: Mapping[str, str] = {}
-    handle: Any = None
+    # No Struct: one is made of each message, and read a dozen times.
+    __slots__ = ("at", "attributes", "body", "deliveries", "handle", "id", "lasting")
+
+    def __init__(
+        self,
+        *,
+        id: str,
+        body: bytes,
+        deliveries: int = 0,
+        at: float | None = None,
+        attributes: Mapping[str, str] = NOTHING,
+        handle: Any = None,
+    ) -> None:
+        self.id = id
+        self.body = body
+        self.lasting = True
+        self.deliveries = deliveries
+        self.at = at
+        self.attributes = attributes
+        self.handle = handle
 
 
 # Takes a message that came. Hears that an answer was confirmed (None), or why it was not.

@@ -15,6 +15,7 @@ class Stream(Struct, frozen=True, kw_only=True):
     more by giving it back to the broker; ``deliveries`` is how often it may be delivered at all. ``identity`` and
     ``order`` are names of metadata members: one tells messages apart, the other keeps those with the same value in
     order. ``window`` is how long answers are remembered, ``remember`` where: memory, store, or the URL of a Redis.
+    ``first_pause`` and ``longest_pause``: what is given back is delivered again no sooner.
     ``older``: paths that are not known are 400, as they were.
     """
 
@@ -28,6 +29,8 @@ class Stream(Struct, frozen=True, kw_only=True):
     attempts: int = 3
     redeliveries: int = 0
     deliveries: int = 5
+    first_pause: float = 1.0
+    longest_pause: float = 300.0
     window: float = 600.0
     remember: str = "memory"
     identity: str = ""

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-import nats
+from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error, MaxPayloadError
 from nats.errors import TimeoutError as NoAnswerError
@@ -20,30 +20,48 @@ _LEASE: Final = 30.0
 _WAIT: Final = 1.0
 _ANSWER: Final = 5.0
 _ID: Final = "Nats-Msg-Id"
+_DENIED: Final = "authorization violation"
 # What the client may hold of a plain subject before it lets messages go.
 _PENDING: Final = 512 * 1024
 
 
 async def connected(address: Address, lost: list[Callable[[], None]]) -> Any:
     """A connection that comes back by itself; without one at first BrokerError. ``lost`` are called when it goes."""
+    client: Any = Client()
+    denied = asyncio.Event()
 
     async def quiet(error: Exception) -> None:
         """Whoever asks hears of it."""
+        if _DENIED in str(error).lower():
+            denied.set()
 
     async def gone() -> None:
         for call in lost:
             call()
 
+    connecting = asyncio.ensure_future(
+        client.connect(
+            address.server.split(","), connect_timeout=2, max_reconnect_attempts=-1, reconnect_time_wait=0.2,
+            allow_reconnect=True, error_cb=quiet, ping_interval=10, max_outstanding_pings=2, name="parley",
+            pending_size=0, disconnected_cb=gone,
+        )
+    )  # fmt: skip
+    refused = asyncio.ensure_future(denied.wait())
     try:
         # It would try for ever: whoever opens it does that, and says so.
-        async with asyncio.timeout(_ANSWER):
-            return await nats.connect(
-                address.server.split(","), connect_timeout=2, max_reconnect_attempts=-1, reconnect_time_wait=0.2,
-                allow_reconnect=True, error_cb=quiet, ping_interval=10, max_outstanding_pings=2, name="parley",
-                pending_size=0, disconnected_cb=gone,
-            )  # fmt: skip
+        await asyncio.wait((connecting, refused), timeout=_ANSWER, return_when=asyncio.FIRST_COMPLETED)
+        if not connecting.done():
+            raise BrokerError("NATS: authorization violation", denied=True) if denied.is_set() else TimeoutError
+        await connecting
     except (Error, OSError, TimeoutError, ValueError) as error:
         raise _told(error) from None
+    finally:
+        refused.cancel()
+        if not client.is_connected:
+            connecting.cancel()
+            await asyncio.gather(connecting, return_exceptions=True)
+            await closed(client)
+    return client
 
 
 async def subscription(address: Address, prefetch: int) -> Any:
@@ -128,7 +146,9 @@ class SubjectSubscription:
         self._count += 1
         given = headers.get(_ID)
         named = given or f"{message.subject}:{self._count}"
-        return Received(id=named, body=message.data, lasting=given is not None, attributes=headers, handle=message)
+        received = Received(id=named, body=message.data, attributes=headers, handle=message)
+        received.lasting = given is not None
+        return received
 
     async def ack(self, message: Received) -> None:
         """Nobody waits for it."""

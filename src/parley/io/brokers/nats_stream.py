@@ -11,8 +11,8 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from parley.io.brokers.nats_lines import Lines, head_of, headers_of, number_of
-from parley.streams.port import REQUEST_ID, Added, BrokerError, Received, Sent, TooLargeError
+from parley.io.brokers.nats_lines import Lines, digits, head_of, headers_of, number_of, said
+from parley.streams.port import NOTHING, REQUEST_ID, Added, BrokerError, Received, Sent, TooLargeError
 
 Connect: TypeAlias = Callable[[], Coroutine[Any, Any, Any]]
 WAIT_SECONDS: Final = 1.0
@@ -21,12 +21,17 @@ PULL_SECONDS: Final = 5.0
 ANSWER_SECONDS: Final = 5.0
 _ID: Final = "Nats-Msg-Id"
 _EXPECTED: Final = "Nats-Expected-Stream"
-_ACK: Final = b"+ACK"
-_PROGRESS: Final = b"+WPI"
+_ACK: Final = said(b"+ACK")
+_PROGRESS: Final = said(b"+WPI")
+_NAK: Final = said(b"-NAK")
+# How often it is looked for confirmations that are late.
+_LOOKS: Final = 5
+_LOOK_SECONDS: Final = ANSWER_SECONDS / _LOOKS
 # Statuses without a message: nothing came in time, or nothing waits.
 _OVER: Final = (b"404", b"408")
 _TOO_LARGE: Final = 10054
-_FAILED: Final = b'"error"'
+# A confirmation; that of a failure begins otherwise.
+_TAKEN: Final = b'{"stream":'
 _GONE: Final = "the connection is lost"
 
 
@@ -106,7 +111,7 @@ class JetStreamSubscription:
             return
         self._asked -= 1
         self._wanted -= 1
-        message = _received(reply, head, body)
+        message = _received(self._stream, reply, head, body)
         if self._take is not None:
             self._take(message)
             return
@@ -159,7 +164,7 @@ class JetStreamSubscription:
 
     async def nack(self, message: Received, delay: float) -> None:
         """See port."""
-        self._say(message, b'-NAK {"delay":%d}' % int(delay * 1e9) if delay else b"-NAK")
+        self._say(message, said(b'-NAK {"delay":%d}' % int(delay * 1e9)) if delay else _NAK)
 
     async def extend(self, messages: Sequence[Received]) -> None:
         """See port."""
@@ -167,9 +172,9 @@ class JetStreamSubscription:
             self._say(message, _PROGRESS)
 
     def _say(self, message: Received, word: bytes) -> None:
-        if not self._client.is_connected:
+        if not self._lines.speaks:
             raise BrokerError(_GONE)
-        self._lines.publish(message.handle, word)
+        self._lines.tell(message.handle, word)
 
     async def backlog(self) -> int | None:
         """See port."""
@@ -185,7 +190,7 @@ class JetStreamSubscription:
         self._lines.leave(self._number)
         with contextlib.suppress(BrokerError):
             for message in self._waiting:
-                self._say(message, b"-NAK")
+                self._say(message, _NAK)
         self._waiting.clear()
         await closed(self._client)
 
@@ -234,11 +239,14 @@ class JetStreamTopic:
         # The usual block of headers around the one value that differs.
         self._begins = f"NATS/1.0\r\n{REQUEST_ID}: ".encode()
         self._ends = f"\r\n{_EXPECTED}: {stream}\r\n\r\n".encode()
+        # The inbox ends with a dot, behind which the number of the message stands.
         self._number, self._inbox, self._count = 0, b"", 0
-        self._lines: Any = None
+        self._lines: Lines
         self._most = 0
-        # Who waits for a confirmation and until when, in the order in which they were sent.
-        self._waiting: dict[int, tuple[float, Sent]] = {}
+        self._loop = asyncio.get_running_loop()
+        # Who waits for a confirmation, in the order in which they were sent; how many had been sent at the last looks.
+        self._waiting: dict[int, Sent] = {}
+        self._looks: deque[int] = deque()
         self._watch: asyncio.TimerHandle | None = None
 
     async def open(self) -> None:
@@ -248,47 +256,52 @@ class JetStreamTopic:
     async def _ready(self, client: Any) -> None:
         lines, inbox = Lines(client), client.new_inbox()
         subscribed = await client.subscribe(f"{inbox}.*")
-        self._number, self._inbox = subscribed._id, inbox.encode()
+        self._number, self._inbox = subscribed._id, f"{inbox}.".encode()
         lines.listen(self._number, self._confirmed)
         self._lines, self._most = lines, client.max_payload or 0
 
     def post(self, body: bytes, attributes: Mapping[str, str], sent: Sent) -> None:
         """See port."""
-        self._connection.check()
+        if not self._lines.speaks:
+            self._connection.check()
         named = attributes.get(REQUEST_ID, "")
         if len(attributes) == 1 and named.isprintable():
-            head = self._begins + named.encode("utf-8", "replace") + self._ends
+            head = b"%b%b%b" % (self._begins, named.encode("utf-8", "replace"), self._ends)
         else:
             head = head_of({**attributes, _EXPECTED: self._stream})
         if self._most and len(body) + len(head) > self._most:
             raise TooLargeError(f"{len(body)} bytes, and {self._most} are taken")
-        loop = asyncio.get_running_loop()
         self._count += 1
-        self._waiting[self._count] = (loop.time() + ANSWER_SECONDS, sent)
+        self._waiting[self._count] = sent
         if self._watch is None:
-            self._watch = loop.call_later(ANSWER_SECONDS, self._late)
-        self._lines.publish(self._subject, body, b"%b.%d" % (self._inbox, self._count), head)
+            self._watch = self._loop.call_later(_LOOK_SECONDS, self._late)
+        self._lines.publish(self._subject, body, self._inbox + digits(self._count), head)
 
     def _confirmed(self, subject: bytes, reply: bytes, head: bytes, body: bytes) -> None:
-        waiting = self._waiting.pop(number_of(subject, subject.rfind(b".") + 1), None)
-        if waiting is None:
-            return
-        waiting[1](_refusal(head, body) if head or body.find(_FAILED) >= 0 else None)
+        sent = self._waiting.pop(number_of(subject, len(self._inbox)), None)
+        if sent is not None:
+            sent(None if not head and body.startswith(_TAKEN) else _refusal(head, body))
 
     def _late(self) -> None:
-        """Those whose time is over fail."""
-        loop = asyncio.get_running_loop()
-        now, self._watch = loop.time(), None
+        """Those whose time is over fail: what had been sent a while ago."""
+        self._watch = None
+        if not self._waiting:
+            self._looks.clear()
+            return
+        self._watch = self._loop.call_later(_LOOK_SECONDS, self._late)
+        self._looks.append(self._count)
+        if len(self._looks) <= _LOOKS:
+            return
+        last = self._looks.popleft()
         late = []
-        for number, (until, _) in self._waiting.items():
-            if until > now:
-                self._watch = loop.call_at(until, self._late)
+        for number in self._waiting:
+            if number > last:
                 break
             late.append(number)
         for number in late:
-            waiting = self._waiting.pop(number, None)
-            if waiting is not None:
-                waiting[1](BrokerError("NATS: TimeoutError"))
+            sent = self._waiting.pop(number, None)
+            if sent is not None:
+                sent(BrokerError("NATS: TimeoutError"))
 
     async def send(self, body: bytes, attributes: Mapping[str, str], order: str = "") -> None:
         """See port."""
@@ -308,23 +321,23 @@ class JetStreamTopic:
         self._lines.leave(self._number)
         if self._watch is not None:
             self._watch.cancel()
-        for _, sent in self._waiting.values():
+        waiting, self._waiting = self._waiting, {}
+        for sent in waiting.values():
             sent(BrokerError(_GONE))
-        self._waiting.clear()
         await self._connection.close()
 
 
-def _received(reply: bytes, head: bytes, body: bytes) -> Received:
+def _received(stream: str, reply: bytes, head: bytes, body: bytes) -> Received:
     """What its reply subject tells: in two forms, of which the longer one begins with a domain and an account."""
     words = reply.split(b".")
     first = 2 if len(words) < 11 else 4
-    headers = headers_of(head) if head else {}
-    given = headers.get(_ID)
+    headers = headers_of(head) if head else NOTHING
+    given = headers.get(_ID) if head else None
     return Received(
-        id=given or f"{words[first].decode()}:{words[first + 3].decode()}",
+        id=given or f"{stream}:{words[first + 3].decode()}",
         body=body,
         deliveries=number_of(words[first + 2]),
-        at=int(words[first + 5]) / 1e9,
+        at=float(words[first + 5][:-6]) / 1e3,
         attributes=headers,
         handle=reply,
     )

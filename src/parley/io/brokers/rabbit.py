@@ -8,7 +8,13 @@ from typing import Any, Final, TypeVar
 
 import aio_pika
 from aio_pika.abc import AbstractIncomingMessage
-from aiormq.exceptions import AMQPError
+from aiormq.exceptions import (
+    AMQPError,
+    AuthenticationError,
+    ChannelAccessRefused,
+    ConnectionNotAllowed,
+    ProbableAuthenticationError,
+)
 from pamqp.exceptions import AMQPError as BrokenFrameError
 
 from parley.streams.address import Address
@@ -23,6 +29,7 @@ _COUNT: Final = "x-delivery-count"
 # Whoever asks hears of lost connections; its own words about them are no lines of our log.
 for _name in ("aiormq", "aio_pika"):
     logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
+_DENIED: Final = (AuthenticationError, ProbableAuthenticationError, ChannelAccessRefused, ConnectionNotAllowed)
 _FAILED: Final = (AMQPError, BrokenFrameError, OSError, TimeoutError, RuntimeError)
 
 
@@ -188,15 +195,16 @@ def _received(queue: str, message: AbstractIncomingMessage) -> Received:
     count = headers.get(_COUNT)
     came = 1 + int(count) if isinstance(count, int) else 1 + bool(message.redelivered)
     given = message.message_id
-    return Received(
+    received = Received(
         id=given or f"{queue}:{message.delivery_tag}",
         body=message.body,
-        lasting=bool(given),
         deliveries=came,
         at=message.timestamp.timestamp() if message.timestamp else None,
         attributes={name: str(value) for name, value in headers.items()},
         handle=message,
     )
+    received.lasting = bool(given)
+    return received
 
 
 async def _done(doing: Awaitable[T]) -> T:
@@ -204,7 +212,7 @@ async def _done(doing: Awaitable[T]) -> T:
         return await doing
     except _FAILED as error:
         # Their words may hold the address with its password.
-        raise BrokerError(f"RabbitMQ: {type(error).__name__}") from None
+        raise BrokerError(f"RabbitMQ: {type(error).__name__}", denied=isinstance(error, _DENIED)) from None
 
 
 async def _closed(connection: Any) -> None:

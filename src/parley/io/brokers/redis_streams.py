@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissionError, RedisError, ResponseError
 
 from parley.streams.address import Address
 from parley.streams.port import BrokerError, Received
@@ -154,6 +154,8 @@ def _received(id: bytes, fields: Mapping[bytes, bytes], deliveries: int) -> Rece
 async def _done(doing: Awaitable[T]) -> T:
     try:
         return await doing
+    except (AuthenticationError, AuthorizationError, NoPermissionError) as error:
+        raise BrokerError(f"Redis: {error}", denied=True) from None
     except ResponseError as error:
         raise BrokerError(f"Redis: {error}") from None
     except (RedisError, OSError, TimeoutError) as error:
