@@ -143,6 +143,9 @@ def seen(caller: str, wire: str, pieces: list[bytes], *, compares: bool) -> tupl
     return out, found.pieces, found.content, found.ended, found.failure, found.usage, found.trailing
 
 
+ODD_NUMBERS = [b"0", b"00", b"03", b"-3", b"0.5e-3", b"1e999", b"1" * 16, b"1" * 17, b"3 ", b'"', b"null", b"--"]
+
+
 def odd(wire: str) -> st.SearchStrategy[bytes]:
     """Events that are nearly the same, and what else may come."""
     make = MAKE[wire]
@@ -158,9 +161,7 @@ def odd(wire: str) -> st.SearchStrategy[bytes]:
         st.builds(lambda text: make(text, 1, thought=True), PLAIN),
         st.builds(lambda text: make(text, 1, reasoning=text), PLAIN),
         st.builds(lambda raw: make("@", 1).replace(b"@", raw), st.binary(max_size=3)),
-        st.builds(
-            lambda raw: make("a", 3).replace(b"3", raw), st.sampled_from([b"03", b"1e999", b'"', b"null", b"--"])
-        ),
+        st.builds(lambda raw: make("a", 3).replace(b"3", raw), st.sampled_from(ODD_NUMBERS)),
         st.sampled_from(
             [b"", b"\n", b": ping\n\n", b"event: ping\n", b"{}\n", b'data: {"error":{"message":"no"}}\n\n']
         ),

@@ -13,6 +13,7 @@ IMAGE = {"type": "image_url", "image_url": {"url": "https://x/y.png", "detail": 
 SOUND = {"type": "input_audio", "input_audio": {"data": WAV, "format": "wav"}}
 CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 THOUGHT = {"type": "thinking", "thinking": "hm", "signature": "EqQ="}
+REDACTED = {"type": "redacted_thinking", "data": "UkVE"}
 HI = {"role": "user", "content": "hi"}
 Json = dict[str, Any]
 
@@ -51,6 +52,12 @@ TOOL = {"type": "function", "function": {"name": "f", "strict": True}}
         (OPENAI, TGI, chat(HI, functions=[{"name": "f"}], function_call="none"), ("functions", "function_call")),
         (ANTHROPIC, OPENAI, messages(HI, {"role": "assistant", "content": [THOUGHT, {"type": "text", "text": "b"}]}),
          ("messages[1].content[0].signature",)),
+        (ANTHROPIC, OPENAI, messages(HI, {"role": "assistant", "content": [THOUGHT, REDACTED, THOUGHT]}),
+         ("messages[1].content[0].signature", "messages[1].content[1]", "messages[1].content[2].signature")),
+        (ANTHROPIC, OLLAMA, {**messages(HI), "thinking": {"type": "adaptive", "display": "omitted"}},
+         ("thinking.display",)),
+        (RESPONSES, GEMINI, items(HI, tools=[{"type": "function", "name": "f", "strict": False}]),
+         ("tools[0].strict",)),
         (ANTHROPIC, OPENAI, messages({"role": "user", "content": [{"type": "text", "text": "a", "odd": 1}]}),
          ("messages[0].content[0].odd",)),
         (RESPONSES, ANTHROPIC, items(HI, SEALED, FUNCTION_CALL, {**FUNCTION_CALL, "call_id": "d", "odd": 1}),

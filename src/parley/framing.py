@@ -13,6 +13,7 @@ from parley.failure import Failure, ParleyError
 
 MAX_EVENT: Final = 1 << 20
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
+_CR: Final = 0x0D
 _BOM: Final = b"\xef\xbb\xbf"
 MAX_USUAL: Final = 4096
 _LENGTH: Final = b"\r\ncontent-length:"
@@ -57,9 +58,10 @@ class SseReader:
         if not data:
             return []
         held = len(self._buffer)
-        # Not "in": bytes that look for bytes first raise and drop an error there.
-        if not held and not self._skip_lf and not self._first and data.find(b"\r") < 0 and data.endswith(b"\n\n"):
-            blocks = [data[:-2]] if data.find(b"\n\n") == len(data) - 2 else data[:-2].split(b"\n\n")
+        # A number, for bytes that look for bytes in bytes first raise and drop an error.
+        if not held and not self._skip_lf and not self._first and _CR not in data and data.endswith(b"\n\n"):
+            first, _, rest = data.partition(b"\n\n")
+            blocks = data[:-2].split(b"\n\n") if rest else [first]
         else:
             blocks = self._cut(data)
         return blocks if held + len(data) <= self._max else self._within(blocks)
@@ -141,10 +143,10 @@ def size_line(size: int) -> bytes:
 
 def only_chunk(data: bytes) -> bytes:
     """The content where ``data`` is one whole chunk written the usual way, else nothing."""
-    start = data.find(b"\n") + 1
-    size = len(data) - start - 2
+    rest = data.partition(b"\n")[2]
+    size = len(rest) - 2
     if size > 0 and data.startswith(size_line(size)) and data.endswith(b"\r\n"):
-        return data[start:-2]
+        return rest[:-2]
     return b""
 
 

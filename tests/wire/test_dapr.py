@@ -335,6 +335,19 @@ def test_a_name_in_the_path_is_unescaped():
     assert len(stage.sent) == 2
 
 
+def test_a_result_with_a_name_loses_nothing_where_results_have_one():
+    for name, shown in (("f", {"name": "f"}), ("", {})):
+        turns = [
+            {"ofUser": {"content": [{"text": "a"}]}},
+            {"ofTool": {"toolId": "t1", "name": name, "content": [{"text": "42"}]}},
+        ]
+        stage = Stage()
+        ear = told(stage, TWO, {"inputs": [{"messages": turns}]})
+        assert stage.sent[0].body["messages"][-1] == {"role": "tool", "tool_call_id": "t1", "content": "42", **shown}
+        stage.sent[0].whole(ANSWER)
+        assert (ear.status, ear.lines.get(b"x-parley-dropped")) == (200, None)
+
+
 def test_where_results_have_no_name_the_loss_is_told():
     stage = Stage()
     turns = [

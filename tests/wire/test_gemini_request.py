@@ -376,3 +376,15 @@ def test_gemini_own_signature_closes_no_thought_before_it() -> None:
     parts = [{"text": "a", "thought": True}, {"text": "", "thought": True, "thoughtSignature": SIGNATURE}]
     found = request(contents=[{"role": "model", "parts": parts}]).messages[0].content
     assert found == (Thinking("a"), Thinking("", sealed(SIGNATURE)))
+
+
+def test_a_seal_that_comes_after_other_parts_closes_the_thought_before_them() -> None:
+    parts = [
+        {"text": "h", "thought": True},
+        {"text": "m", "thought": True},
+        {"text": "Hel"},
+        {"text": "", "thought": True, "thoughtSignature": foreign("EqQ=")},
+        {"text": "lo"},
+    ]
+    found = request(contents=[HI, {"role": "model", "parts": parts}])
+    assert found.messages[1].content == (Thinking("hm", "EqQ="), Text("Hel"), Text("lo"))

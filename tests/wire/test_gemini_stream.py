@@ -29,7 +29,7 @@ from parley.ir import (
     Usage,
 )
 from parley.wire import load
-from parley.wire.signature import FILLER, sealed
+from parley.wire.signature import FILLER, beside, sealed
 from real.genai_client import types
 from wire.gemini_parts import ARRAY, SIGNATURE, WIRE, candidate, event, failing, folded, read, reply
 
@@ -64,7 +64,8 @@ EXPECTED = ChatResponse(
             0,
             (
                 Thinking("hm so", sealed(SIGNATURE)),
-                Text("Hello 🚀", {"thoughtSignature": "dGV4dA=="}),
+                Text("Hello 🚀"),
+                beside("", "dGV4dA=="),
                 ToolCall("call_1", "f", '{"b":1,"a":"ü"}', {"thoughtSignature": SIGNATURE}),
                 ToolCall("own", "g", "{}"),
             ),
@@ -92,11 +93,12 @@ def test_each_block_is_whole_before_the_next() -> None:
     assert [(each.index, type(each.block)) for each in events if isinstance(each, BlockStart)] == [
         (0, Thinking),
         (1, Text),
-        (2, ToolCall),
+        (2, Thinking),
         (3, ToolCall),
+        (4, ToolCall),
     ]
     stopped = [each.index for each in events if isinstance(each, BlockStop)]
-    assert stopped == [0, 1, 2, 3]
+    assert stopped == [0, 1, 2, 3, 4]
     assert [type(each) for each in events[-2:]] == [Finish, End]
 
 
@@ -246,7 +248,8 @@ def test_pieces_of_an_array_join_to_one() -> None:
     assert len(said) > 5
     assert said[0].startswith(b"[{")
     broken = b"".join(said[:3]) + ARRAY.stream_encoder(reply()).fail(Failure("upstream_incomplete", "cut"))
-    assert json.decode(broken)[-1]["error"]["code"] == 502
+    told = json.decode(broken)[-1]["error"]
+    assert (told["code"], told["status"]) == (503, "UNAVAILABLE")
 
 
 def test_a_failure_is_the_last_event() -> None:
@@ -310,12 +313,12 @@ def test_an_anthropic_caller_reads_signatures_before_their_calls() -> None:
     frames = SseReader().feed(b"".join(encoder.feed(each) for each in read(STREAM)))
     values = [json.decode(frame.data) for frame in frames]
     starts = [value["content_block"]["type"] for value in values if value["type"] == "content_block_start"]
-    assert starts == ["thinking", "text", "thinking", "tool_use", "tool_use"]
-    assert [value["index"] for value in values if value["type"] == "content_block_start"] == [0, 1, 2, 3, 4]
+    assert starts == ["thinking", "text", "thinking", "thinking", "tool_use", "tool_use"]
+    assert [value["index"] for value in values if value["type"] == "content_block_start"] == [0, 1, 2, 3, 4, 5]
     signed = [
         value["delta"]["signature"] for value in values if value.get("delta", {}).get("type") == "signature_delta"
     ]
-    assert signed == [sealed(SIGNATURE), sealed(SIGNATURE)]
+    assert signed == [sealed(SIGNATURE), beside("", "dGV4dA==").signature, sealed(SIGNATURE)]
 
 
 def test_an_openai_caller_reads_signatures_on_their_calls() -> None:

@@ -45,6 +45,12 @@ def told(code: int, message: str) -> tuple[int, dict[str, Any]]:
         ({**ASKED, "messages": ["hi"]}, 1002, "Parsing error"),
         ({**ASKED, "stream": "yes"}, 1002, "Parsing error"),
         ({**ASKED, "temperature": "warm"}, 1002, "Parsing error"),
+        (b'{"node_id": "n", "project": "p", "model": "m", "temperature": 1e999}', 1002, "Parsing error"),
+        (
+            b'{"node_id": "n", "project": "p", "model": "m", "messages": [{"role": "user", "content": 1e999}]}',
+            1002,
+            "Parsing error",
+        ),
         ({**ASKED, "wallet": 1}, 1002, "Parsing error"),
         ({**ASKED, "messages": [{"role": 1, "content": ""}]}, 1002, "Parsing error"),
         ({}, 1001, "empty node_id"),
@@ -77,6 +83,28 @@ def told(code: int, message: str) -> tuple[int, dict[str, Any]]:
 )
 def test_every_refusal_of_a_chat(body: Any, code: int, message: str) -> None:
     assert refused(body) == told(code, message)
+
+
+@pytest.mark.parametrize("wire", [CHAT, PROXY, WORKER])
+@pytest.mark.parametrize("turn", [{"content": None}, {}])
+def test_a_turn_that_only_calls_tools_needs_no_content(wire: Any, turn: dict[str, Any]) -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    turns = [
+        *SAID,
+        {"role": "assistant", "tool_calls": [call], **turn},
+        {"role": "tool", "tool_call_id": "c", "content": "1"},
+    ]
+    assert prepared({**ASKED, "messages": turns}, wire)["messages"] == turns
+    for nothing in ([], None):
+        turns[1]["tool_calls"] = nothing
+        assert refused({**ASKED, "messages": turns}, wire)[1]["message"] == "invalid content of chat message"
+
+
+def test_a_worker_takes_the_role_that_callers_of_other_dialects_have() -> None:
+    turns = [{"role": "developer", "content": "x"}, *SAID]
+    assert prepared({"model": "m", "messages": turns}, WORKER)["messages"] == turns
+    status, body = refused({"model": "m", "messages": [{"role": "marker", "content": "x"}]}, WORKER)
+    assert (status, body["message"]) == (400, "unknown role of chat message author")
 
 
 def test_the_proxy_needs_no_node() -> None:

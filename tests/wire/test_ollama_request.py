@@ -240,6 +240,8 @@ def test_no_messages_only_load() -> None:
         ({"model": "m", "options": {"num_predict": True}}, "options.num_predict"),
         ({"model": "m", "options": {"stop": ["a", 1]}}, "options.stop[1]"),
         ({"model": "m", "think": "very"}, "think"),
+        ({"model": "m", "think": []}, "think"),
+        ({"model": "m", "think": {"effort": "low"}}, "think"),
         ({"model": "m", "format": "xml"}, "format"),
     ],
 )  # fmt: skip

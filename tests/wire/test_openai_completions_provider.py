@@ -130,6 +130,7 @@ def test_what_precedes_a_fault_comes_first() -> None:
         (b"[]", "bad_shape"),
         (b"{}", "bad_shape"),
         (b'{"choices": {}}', "bad_shape"),
+        (b'{"choices": [{"message": {}}]}', "bad_shape"),
         (b'{"choices": [], "error": {"message": "m"}}', "stream_error"),
         (b'{"error": "m"}', "stream_error"),
     ],
@@ -137,6 +138,10 @@ def test_what_precedes_a_fault_comes_first() -> None:
 def test_answers_that_are_none(body: bytes, detail: str) -> None:
     assert failure(WIRE.decode_response, body).detail == detail
     assert failure(WIRE.check_answer, body).detail == detail
+
+
+def test_an_answer_without_choices_is_none() -> None:
+    assert failure(WIRE.check_answer, b'{"choices": []}').detail == "bad_shape"
 
 
 @pytest.mark.parametrize("choice", [5, {}, {"text": None}, {"message": {"content": "x"}}])

@@ -59,7 +59,7 @@ LONG = "x" * 5000
 @pytest.mark.parametrize(
     ("body", "usage"),
     [
-        ({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4}}, Usage(3, 4)),
+        ({"choices": [{"message": {}}], "usage": {"prompt_tokens": 3, "completion_tokens": 4}}, Usage(3, 4)),
         ({"usage": {"prompt_tokens": 3}, "text": '"usage": {"prompt_tokens": 9}'}, Usage(3, 0)),
         ({"usage": {"prompt_tokens": 3}, "word": "usage"}, Usage(3, 0)),
         ({"usage": {"prompt_tokens": 3}, "deep": {"usage": {"prompt_tokens": 9}}}, Usage(3, 0)),
@@ -77,7 +77,7 @@ LONG = "x" * 5000
 )
 @pytest.mark.parametrize("filler", ["", LONG])
 def test_usage_is_found_and_not_mistaken(body: dict[str, Any], usage: Usage | None, filler: str) -> None:
-    whole = json.encode({"filler": filler, "choices": [], **body})
+    whole = json.encode({"filler": filler, "choices": [{"message": {}}], **body})
     assert WIRE.check_answer(whole) == usage
     assert WIRE.check_answer(json.format(whole, indent=2)) == usage
 
@@ -95,6 +95,9 @@ def test_an_answer_without_usage() -> None:
         (b"{}", "bad_shape"),
         (b'{"choices": {}}', "bad_shape"),
         (b'{"choices": {}, "usage": 5}', "bad_shape"),
+        (b'{"choices": []}', "bad_shape"),
+        (b'{"choices": [], "usage": 5}', "bad_shape"),
+        (b'{"choices": [{}]}', "bad_shape"),
         (b'{"choices": [{"message": {"content": "\xff"}}]}', "bad_json"),
         (b'{"choices": [], "usage": 5, "x": "\xff"}', "bad_json"),
         (b'{"choices": [], "usage": {"prompt_tokens"', "bad_json"),

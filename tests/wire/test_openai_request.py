@@ -134,6 +134,18 @@ def test_tool_choice(choice: Any, canonical: Any, kept: bool) -> None:
     assert dropped(replace(request, wire="other")) == (("tool_choice",) if kept else ())
 
 
+def test_other_wires_get_no_more_than_the_tools_that_are_allowed() -> None:
+    tools = [{"type": "function", "function": {"name": name}} for name in ("f", "g", "h")]
+    choice = {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [tools[2], tools[0]]}}
+    request = decoded(tools=tools, tool_choice=choice)
+    assert request.tool_choice == ToolChoice("required")
+    assert [tool.name for tool in request.tools] == ["f", "h"]
+    assert (sent(request)["tools"], sent(request)["tool_choice"]) == (tools, choice)
+    assert dropped(replace(request, wire="other")) == ()
+    custom = {**choice, "allowed_tools": {"mode": "auto", "tools": [{"type": "custom", "custom": {"name": "c"}}]}}
+    assert [tool.name for tool in decoded(tools=tools, tool_choice=custom).tools] == ["f", "g", "h"]
+
+
 @pytest.mark.parametrize(
     ("form", "kind", "kept"),
     [

@@ -32,7 +32,7 @@ PARTS = [name for name in Usage.__struct_fields__ if name not in ("extra", "esti
 
 
 def chat(usage: Any, **more: Any) -> dict[str, Any]:
-    return {"id": "c", "object": "chat.completion", "model": "m", "choices": [], "usage": usage, **more}
+    return {"id": "c", "object": "chat.completion", "model": "m", "choices": [{"message": {}}], "usage": usage, **more}
 
 
 CASES = [

@@ -18,10 +18,11 @@ from parley.relay.answer import (
     verbatim,
 )
 from parley.relay.carrier import Relay, bad_answer, merged
+from parley.relay.formed import outgoing_form
 from parley.relay.keeper import Keeper
 from parley.relay.proxied import Proxied, ProxiedStream
 from parley.relay.rebuilt import RebuiltStream
-from parley.relay.request import Outgoing, Passage, can, carried, outgoing, outgoing_form, passage
+from parley.relay.request import Outgoing, Passage, can, carried, outgoing, passage
 from parley.relay.seals import Seals
 from parley.relay.tap import Tapped
 

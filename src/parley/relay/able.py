@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from parley.failure import Failure, ParleyError, invalid
 from parley.ir import Block, ChatRequest, Media, ToolResult
+from parley.relay.inlined import refused
 from parley.settings import UNFIT
 from parley.wire import Encoded
 
@@ -34,7 +35,7 @@ def encoded(way: "Passage", request: Any) -> Encoded:
     A refusal that another provider need not share is marked by its detail, UNFIT.
     """
     try:
-        if way.provider.cannot and isinstance(request, ChatRequest):
+        if way.provider.cannot and type(request) is ChatRequest:
             request, left = fitted(request, way.provider.cannot)
             made = way.outlet.encode_request(request, way.provider.quirks.options)
             made = replace(made, dropped=(*left, *made.dropped)) if left else made
@@ -45,6 +46,23 @@ def encoded(way: "Passage", request: Any) -> Encoded:
     if not made.dropped or (way.inlet.inside == "content" and not way.inlet.called):
         return made
     return replace(made, dropped=tuple([_called(way, name) for name in made.dropped]))
+
+
+def addressed(way: "Passage", request: Any, error: ParleyError) -> ParleyError:
+    """The same error; where the provider refuses no more than addresses, and takes the data itself, it has them."""
+    failure = error.failure
+    if type(request) is not ChatRequest or failure.detail != UNFIT or not failure.param:
+        return error
+    urls = refused(request, failure, lambda other: _refusal(way, other))
+    return ParleyError(replace(failure, urls=urls)) if urls else error
+
+
+def _refusal(way: "Passage", request: ChatRequest) -> Failure | None:
+    try:
+        encoded(way, request)
+    except ParleyError as error:
+        return error.failure
+    return None
 
 
 def fitted(request: ChatRequest, cannot: tuple[str, ...]) -> tuple[ChatRequest, tuple[str, ...]]:
@@ -78,9 +96,9 @@ def needs(request: ChatRequest) -> Iterator[tuple[str, str]]:
 
 def _held(blocks: tuple[Block, ...], path: str) -> Iterator[tuple[str, str]]:
     for index, block in enumerate(blocks):
-        if isinstance(block, Media) and block.kind in _MEDIA:
+        if type(block) is Media and block.kind in _MEDIA:
             yield _MEDIA[block.kind], f"{path}.content[{index}]"
-        elif isinstance(block, ToolResult):
+        elif type(block) is ToolResult:
             yield from _held(block.content, f"{path}.content[{index}]")
 
 

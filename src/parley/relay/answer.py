@@ -11,6 +11,7 @@ from parley.relay.carrier import Relay, bad_answer, empty, incomplete, merged
 from parley.relay.keeper import Keeper
 from parley.relay.rebuilt import RebuiltStream
 from parley.relay.request import Passage
+from parley.relay.sound import checked
 from parley.relay.steady import Steady
 from parley.wire import Mark, Reply, Wire, unspoken
 
@@ -60,7 +61,7 @@ def untranslated(wire: Wire, *, streams: bool, events: bool, objects: bool) -> R
 class VerbatimStream(Relay):
     """Events pass as they came; each gets one glance for content, usage, errors and the end."""
 
-    __slots__ = ("_any", "_finished", "_glance", "_last", "_reader", "_steady", "_wire")
+    __slots__ = ("_any", "_finished", "_glance", "_heard", "_last", "_reader", "_steady", "_wire")
 
     def __init__(self, wire: Wire) -> None:
         super().__init__()
@@ -68,7 +69,7 @@ class VerbatimStream(Relay):
         self._glance = wire.glance
         self._reader = SseReader(wire.max_event)
         self._steady = Steady()
-        self._any = self._finished = False
+        self._any = self._finished = self._heard = False
         # A mark that was taken note of, without usage or end: again it says nothing new.
         self._last = Mark()
 
@@ -138,6 +139,10 @@ class VerbatimStream(Relay):
             event, data = frame.event, frame.data
         if not block.isascii():
             check_text(block)
+        if not self._heard:
+            if data.startswith(b"[DONE]"):
+                raise bad_answer("empty_body", "the provider's stream held no answer")
+            self._heard = True
         return self._glance(event, data)
 
 
@@ -288,6 +293,8 @@ class RebuiltWhole(Asis):
     def _answer(self, body: bytes) -> bytes:
         way = self._way
         response = _folded(way.outlet, body) if self._events else way.outlet.decode_response(body)
+        if type(response) is ChatResponse:
+            response = checked(response, self._reply.asked)
         self.usage = response.usage
         if self._keeper is not None:
             self._keeper.keep(response)

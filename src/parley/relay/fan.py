@@ -15,6 +15,7 @@ from parley.ir import (
     End,
     Event,
     Finish,
+    ImageResponse,
     Media,
     Opaque,
     Start,
@@ -34,7 +35,7 @@ _COUNTS: Final = tuple(name for name in Usage.__struct_fields__ if name not in (
 class Voice:
     """One of the answers: what it has said so far, and what it used. ``over`` turns true at its own end."""
 
-    __slots__ = ("_body", "_decoder", "_size", "_wire", "over", "response", "usage")
+    __slots__ = ("_body", "_decoder", "_size", "_wire", "over", "pictures", "response", "usage")
 
     def __init__(self, wire: Wire, *, events: bool) -> None:
         self._wire = wire
@@ -44,6 +45,7 @@ class Voice:
         self.over = False
         self.usage: Usage | None = None
         self.response: ChatResponse | None = None
+        self.pictures: ImageResponse | None = None
 
     def feed(self, data: bytes) -> list[Event]:
         """Events that ``data`` completes; none of an answer that comes as one object."""
@@ -62,7 +64,11 @@ class Voice:
         if self._decoder is not None:
             return self._heard(self._decoder.close())
         body, self._body = b"".join(self._body), []
-        self.response = response = self._wire.decode_response(body)
+        response = self._wire.decode_response(body)
+        if type(response) is ImageResponse:
+            self.pictures, self.usage, self.over = response, response.usage, True
+            return []
+        self.response = response
         if len(response.choices) != 1:
             raise bad_answer("bad_shape", "the provider gave another number of answers than one")
         return self._heard(unfold(response))
@@ -146,13 +152,9 @@ class Fan(Relay):
         """The whole answer; nothing for a stream, which has had all of it."""
         if self._encoder is not None:
             return b""
+        drawn = [voice.pictures for voice in self._voices if voice is not None and voice.pictures is not None]
         try:
-            responses = [self._response(number) for number in range(len(self._voices))]
-            first = responses[0]
-            choices = [_numbered(response.choices, number) for number, response in enumerate(responses)]
-            answer = replace(first, choices=tuple(choices), usage=self._summed())
-            if self._keeper is not None:
-                self._keeper.keep(answer)
+            answer = self._drawn(drawn) if drawn else self._said()
             body = self._way.inlet.encode_response(answer, self._reply)
         except ParleyError as error:
             self.failure = error.failure
@@ -163,6 +165,21 @@ class Fan(Relay):
     def fail(self, failure: Failure) -> bytes:
         """Only the encoder of the stream knows its numbers."""
         return b"" if self._encoder is None else self._encoder.fail(failure)
+
+    def _said(self) -> ChatResponse:
+        responses = [self._response(number) for number in range(len(self._voices))]
+        choices = [_numbered(response.choices, number) for number, response in enumerate(responses)]
+        answer = replace(responses[0], choices=tuple(choices), usage=self._summed())
+        if self._keeper is not None:
+            self._keeper.keep(answer)
+        return answer
+
+    def _drawn(self, drawn: list[ImageResponse]) -> ImageResponse:
+        """The pictures of all of them, in order."""
+        if len(drawn) != len(self._voices):
+            raise bad_answer("bad_shape", "the provider gave another number of answers than one")
+        pictures = tuple([picture for response in drawn for picture in response.pictures])
+        return replace(drawn[0], pictures=pictures, usage=self._summed())
 
     def _response(self, number: int) -> ChatResponse:
         voice = self._voices[number]

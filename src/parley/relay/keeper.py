@@ -76,15 +76,15 @@ class Keeper:
         calls: list[Called] = []
         thoughts: list[tuple[int, Thinking]] = []
         for block in choice.content:
-            if isinstance(block, ToolCall):
+            if type(block) is ToolCall:
                 calls.append(Called(block.id, call_signature(block.extra)))
-            elif isinstance(block, Thinking) and (self.unsigned or is_sealed(block)):
+            elif type(block) is Thinking and (self.unsigned or is_sealed(block)):
                 thoughts.append((len(calls), block))
         kept = Kept(self._origin, tuple(thoughts), tuple(calls))
         return kept if calls and (holds_seal(kept) or thoughts) else None
 
     def _all_keys(self, choice: Choice) -> Iterator[bytes]:
-        calls = [block for block in choice.content if isinstance(block, ToolCall)]
+        calls = [block for block in choice.content if type(block) is ToolCall]
         yield from self._ids(calls)
         said = Said(self._owner)
         said.hear(self._messages)
@@ -112,13 +112,13 @@ class Keeper:
     def _completed(self, said: "Said", messages: tuple[Message, ...], at: int, end: int) -> list[Message] | None:
         run = messages[at:end]
         blocks = [block for message in run for block in message.content]
-        calls = [block for block in blocks if isinstance(block, ToolCall)]
+        calls = [block for block in blocks if type(block) is ToolCall]
         if not calls or any(map(_bears, blocks)):
             return None
         kept = self._find(calls, said, messages[:at])
         if kept is None or kept.origin != self._origin:
             return None
-        if not holds_seal(kept) and any(isinstance(block, Thinking) for block in blocks):
+        if not holds_seal(kept) and any(type(block) is Thinking for block in blocks):
             return None
         whole = _Completion(kept)
         made = whole.run(run)
@@ -159,12 +159,12 @@ class _Completion:
     def _blocks(self, content: tuple[Block, ...]) -> Iterator[tuple[int, Block]]:
         yield from self._before(0)
         for number, block in enumerate(content):
-            if isinstance(block, ToolCall):
+            if type(block) is ToolCall:
                 place = self._places.get(block.id, self._count)
                 yield from self._before(place)
                 yield number, self._signed(block, place)
                 self._count = place + 1
-            elif not (self._kept.thoughts and isinstance(block, Thinking)):
+            elif not (self._kept.thoughts and type(block) is Thinking):
                 # The provider's own thoughts stand for what the caller kept of their words.
                 yield number, block
         if self._count >= len(self._kept.calls):
@@ -191,9 +191,9 @@ def _run(messages: tuple[Message, ...], at: int) -> int:
 
 def _bears(block: Block) -> bool:
     """Whether a caller has brought a seal back."""
-    if isinstance(block, Thinking):
+    if type(block) is Thinking:
         return is_sealed(block)
-    return isinstance(block, ToolCall) and call_signature(block.extra) is not None
+    return type(block) is ToolCall and call_signature(block.extra) is not None
 
 
 class _Mute:
@@ -222,7 +222,7 @@ class Watch:
 
     def feed(self, event: Event) -> bytes:
         """The encoder's bytes. What an answer sealed is kept before its caller can ask again."""
-        if isinstance(event, Delta):
+        if type(event) is Delta:
             if event.kind in _GROWN and self._size <= MAX_ANSWER:
                 self._size += len(event.text)
                 self._fold.feed(event)
@@ -237,7 +237,7 @@ class Watch:
     def _other(self, event: Event) -> None:
         match event:
             case BlockStart(choice, index, block):
-                if isinstance(block, Thinking | ToolCall):
+                if type(block) is Thinking or type(block) is ToolCall:
                     self._known.add((choice, index))
                     self._fold.feed(event)
             case BlockStop(choice, index):

@@ -1,23 +1,21 @@
 """Streams of another wire than the caller's."""
 
-from typing import Final
+from msgspec.structs import replace
 
 from parley.failure import Failure, ParleyError
-from parley.ir import BlockStart, Delta, End, Event, Media, Opaque, Start, ToolCall
+from parley.ir import Block, BlockStart, Delta, End, Event, Media, Opaque, Start, ToolCall
 from parley.relay.carrier import Relay, merged
 from parley.relay.keeper import Keeper
 from parley.relay.request import Passage
+from parley.relay.sound import Calls
 from parley.relay.steady import Refrain
 from parley.wire import Reply
-
-# Blocks that are content as soon as they begin.
-_WHOLE: Final = (ToolCall, Media, Opaque)
 
 
 class RebuiltStream(Relay):
     """Events are decoded to the canonical form and encoded for the caller."""
 
-    __slots__ = ("_decoder", "_encoder", "_latest", "_refrain")
+    __slots__ = ("_asked", "_calls", "_decoder", "_encoder", "_latest", "_refrain")
 
     def __init__(self, way: Passage, reply: Reply, keeper: Keeper | None = None) -> None:
         super().__init__()
@@ -26,6 +24,8 @@ class RebuiltStream(Relay):
         self._decoder = outlet.stream_decoder()
         self._encoder = encoder if keeper is None else keeper.watching(encoder)
         self._refrain = Refrain(outlet, inlet)
+        self._calls: Calls | None = None
+        self._asked = reply.asked
         # The last of the events that came with the data before.
         self._latest: Event | None = None
 
@@ -100,12 +100,26 @@ class RebuiltStream(Relay):
             self.pieces += 1
             return self._encoder.feed(event)
         if type(event) is BlockStart:
-            self.content = self.content or isinstance(event.block, _WHOLE)
+            if type(event.block) is ToolCall:
+                event = self._called(event, event.block)
+            self.content = self.content or _is_whole(event.block)
         elif type(event) is Start or type(event) is End:
             if event.usage is not None:
                 self.usage = merged(self.usage, event.usage)
             self.ended = self.ended or type(event) is End
         return self._encoder.feed(event)
+
+    def _called(self, event: BlockStart, call: ToolCall) -> BlockStart:
+        """A call, as it is to be known."""
+        if self._calls is None:
+            self._calls = Calls(self._asked)
+        known = self._calls.add(event.choice, call)
+        return event if known is call else replace(event, block=known)
+
+
+def _is_whole(block: Block) -> bool:
+    """Whether it is content as soon as it begins."""
+    return type(block) is ToolCall or type(block) is Media or type(block) is Opaque
 
 
 def _go_on(before: Delta, now: Delta) -> bool:

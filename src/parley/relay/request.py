@@ -11,9 +11,9 @@ from parley import extensions, ir, jsontext
 from parley.extensions import ALIAS
 from parley.failure import ParleyError, invalid
 from parley.ir import ChatRequest
-from parley.multipart import Form
 from parley.operations import OPERATIONS
 from parley.relay import able
+from parley.relay.inlined import Found, inlined
 from parley.relay.keeper import Keeper
 from parley.relay.told import moved_by, own_error, own_names
 from parley.settings import EVERY, EXTENSIONS, Provider, Quirks, Registration, Target
@@ -179,12 +179,18 @@ def _own(wire: Wire) -> frozenset[str]:
 
 
 def outgoing(
-    way: Passage, body: bytes, members: jsontext.Members, *, streams: bool = False, keeper: Keeper | None = None
+    way: Passage,
+    body: bytes,
+    members: jsontext.Members,
+    *,
+    streams: bool = False,
+    keeper: Keeper | None = None,
+    found: Found | None = None,
 ) -> Outgoing:
     """The request for the target. Raises the caller's own faults (``invalid_request``, ``invalid_json``).
 
     ``streams``: whether a stream is wanted, for requests whose path alone says so. ``keeper``: puts back what the
-    caller's turns lack of what the provider sealed."""
+    caller's turns lack of what the provider sealed. ``found``: what is at addresses that the request names."""
     gone: tuple[str, ...] = ()
     clear = way.inlet.cleared if way.inlet is way.outlet else None
     cleared = None if clear is None else clear(body, members, way.provider.quirks.options)
@@ -195,7 +201,7 @@ def outgoing(
         members = {**members, **changes}
         body = jsontext.encode(members)
     if not way.verbatim or (keeper is not None and _lacking(way, body, keeper)):
-        sent = _rebuilt(way, body, streams, keeper)
+        sent = _rebuilt(way, body, streams, keeper, found)
     else:
         sent = _verbatim(way, body, members)
         sent.keeper = keeper
@@ -220,28 +226,6 @@ def _verbatim(way: Passage, body: bytes, members: jsontext.Members) -> Outgoing:
     if named is not None and (named == way.named or jsontext.text(named) == model):
         return Outgoing((body,))
     return Outgoing(jsontext.replaced(body, members, {"model": model}))
-
-
-def outgoing_form(way: Passage, form: Form) -> Outgoing:
-    """The same for a multipart request: fields are set or added, files stay where they are."""
-    given = {part.name.removesuffix("[]") for part in form.parts}
-    values = {name: value for name, value in way.defaults.items() if name not in given} | dict(way.overrides)
-    changes: dict[str, tuple[str, ...] | None] = {}
-    for name, value in values.items():
-        changes |= {name: None, f"{name}[]": None}
-        changes[f"{name}[]" if isinstance(value, list) else name] = _texts(value)
-    if form.field("model") != way.target.model:
-        changes["model"] = (way.target.model,)
-    return Outgoing(form.edited(changes) if changes else (form.body,))
-
-
-def _texts(value: Any) -> tuple[str, ...] | None:
-    """A field's value as forms write it."""
-    if value is None:
-        return None
-    if isinstance(value, list):
-        return tuple(text for item in value for text in _texts(item) or ())
-    return (value if isinstance(value, str) else jsontext.encode(value).decode(),)
 
 
 def _named(
@@ -297,13 +281,8 @@ def _canonical(parameters: Mapping[str, Any], operation: str) -> dict[str, Any]:
 
 def _extended(way: Passage, body: dict[str, Any]) -> extensions.Taken:
     """The extension values in effect, out of the body. Fields beside the object that nobody asked us to read pass."""
-    if (
-        way.held
-        or way.imposed
-        or EXTENSIONS in body
-        or ALIAS in body
-        or (not way.verbatim and not _NAMES.isdisjoint(body))
-    ):
+    beside = not way.verbatim and not _NAMES.isdisjoint(body)
+    if beside or way.held or way.imposed or EXTENSIONS in body or ALIAS in body:
         return extensions.taken(body, way.held, way.imposed, operation=way.asked, own=way.own)
     return _NO_VALUES
 
@@ -322,10 +301,13 @@ def _unknown(way: Passage, body: dict[str, Any]) -> tuple[str, ...]:
 
 def _merge(way: Passage, body: dict[str, Any]) -> None:
     """Defaults where the request is silent, overrides always; by presence, so null is not silence."""
-    for name, value in way.defaults.items():
+    defaults, overrides = way.defaults, way.overrides
+    if not defaults and not overrides:
+        return
+    for name, value in defaults.items():
         if name not in body and _SAME.get(name) not in body:
             body[name] = value
-    for name, value in way.overrides.items():
+    for name, value in overrides.items():
         if name in _SAME:
             body.pop(_SAME[name], None)
         body[name] = value
@@ -361,7 +343,7 @@ def _edited(way: Passage, members: jsontext.Members) -> Outgoing:
     return Outgoing((jsontext.encode(body),), (*unknown, *dropped))
 
 
-def _rebuilt(way: Passage, body: bytes, streams: bool, keeper: Keeper | None) -> Outgoing:
+def _rebuilt(way: Passage, body: bytes, streams: bool, keeper: Keeper | None, found: Found | None) -> Outgoing:
     sent = jsontext.whole(body)
     quirks = way.quirks
     names: Set[str] = set(sent) if quirks.rename or quirks.drop or quirks.default else _NONE
@@ -382,10 +364,11 @@ def _rebuilt(way: Passage, body: bytes, streams: bool, keeper: Keeper | None) ->
         extended = extended.without(meant)
     if keeper is not None:
         request = keeper.restored(request)
+    request = request if found is None else inlined(request, found)
     try:
         encoded = able.encoded(way, request)
     except ParleyError as error:
-        raise own_error(way.inlet, body, error) from None
+        raise own_error(way.inlet, body, able.addressed(way, request, error)) from None
     encoded.body.update({name: value for name, value in way.beside.items() if name not in encoded.body})
     encoded.body.update(way.always_beside)
     quirky = [name for name in _quirks(way, encoded.body) if name in names] if names else []
@@ -395,5 +378,5 @@ def _rebuilt(way: Passage, body: bytes, streams: bool, keeper: Keeper | None) ->
     dropped = (*unknown, *own_names(way.inlet, body, encoded.dropped, moved), *quirky)
     if dropped and way.unknown == "strict":
         raise invalid(f"{way.target.name} cannot take {dropped[0]!r}", dropped[0])
-    usage = isinstance(request, ChatRequest) and request.include_usage
+    usage = type(request) is ChatRequest and request.include_usage
     return Outgoing((jsontext.encode(encoded.body),), dropped, encoded.headers, usage, keeper)

@@ -9,7 +9,7 @@ from parley import jsontext
 from parley.failure import ParleyError
 from parley.ir import ChatRequest
 from parley.wire import Wire
-from parley.wire.paths import Moved, own_path, plain
+from parley.wire.paths import Moved, own_paths, plain
 
 _UNMOVED: Final[Moved] = {}
 
@@ -23,7 +23,7 @@ def own_names(inlet: Wire, body: bytes, names: tuple[str, ...], moved: Moved = _
     if places is None or all(map(plain, names)):
         return names
     request = jsontext.whole(body)
-    found = dict.fromkeys([own_path(request, name, places, moved) for name in names])
+    found = dict.fromkeys([path for name in names for path in own_paths(request, name, places, moved)])
     return tuple([name for name in found if name])
 
 

@@ -26,8 +26,9 @@ class Reply(Struct, frozen=True, kw_only=True):
     whether usage was asked for in the stream, a fallback id and time (Unix seconds), known field losses.
 
     ``wire`` is the wire the answer comes from: a stream's extras and native words go out only to the same wire.
-    ``asked`` is the caller's own request, for a wire whose answers repeat parts of it. ``elapsed`` gives nanoseconds
-    since the request came, for a wire whose answers tell how long they took (0 where nobody measures)."""
+    ``asked`` is the caller's own request, for a wire whose answers repeat parts of it; ``members`` are those of its
+    object where they were read already. ``elapsed`` gives nanoseconds since the request came, for a wire whose answers
+    tell how long they took (0 where nobody measures)."""
 
     model: str
     id: str
@@ -35,6 +36,7 @@ class Reply(Struct, frozen=True, kw_only=True):
     include_usage: bool = False
     wire: str = ""
     asked: bytes = b""
+    members: dict[str, Raw] | None = None
     elapsed: Callable[[], int] = int
     extra: Mapping[str, Any] = {}
 

@@ -8,8 +8,6 @@ field's path.
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from msgspec import Struct
-
 from parley.failure import ParleyError, at, invalid
 
 T = TypeVar("T")
@@ -34,12 +32,18 @@ def thought_at(wire: str, turn: str, block: str) -> str:
     return block if member is None else turn + member
 
 
-class Scalar(Struct, frozen=True):
-    """What a simple member may be: its types (exact, so that true is no integer) and its bounds, both included."""
+class Scalar:
+    """What a simple member may be: its types (exact, so that true is no integer) and its bounds, both included.
 
-    kinds: tuple[type, ...]
-    low: float | None = None
-    high: float | None = None
+    No Struct: these are read for every member of every request.
+    """
+
+    __slots__ = ("high", "kinds", "low")
+
+    def __init__(self, kinds: tuple[type, ...], low: int | None = None, high: int | None = None) -> None:
+        self.kinds = kinds
+        self.low = low
+        self.high = high
 
 
 def check(name: str, value: Any, scalar: Scalar) -> None:

@@ -26,6 +26,7 @@ _NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "strict": ("function.strict",),
     "signature": ("thoughtSignature", "thought_signature", "encrypted_content"),
     "reasoning_content": ("reasoning", "thinking_blocks"),
+    "reasoning": ("thinking",),
     "thinking": ("thinking_blocks",),
     "tools": ("functions",),
     "tool_choice": ("function_call",),
@@ -34,6 +35,7 @@ _NAMES: Final[Mapping[str, tuple[str, ...]]] = {
 
 # What wires call the signature of a turn's thoughts, and where callers have such a thing.
 _SEAL: Final = ".thinking.signature"
+_CALLS: Final = frozenset({"functionCall", "function_call"})
 _SEALS: Final = ("signature", "thoughtSignature", "thought_signature", "encrypted_content")
 
 
@@ -42,11 +44,18 @@ def plain(name: str) -> bool:
     return "." not in name and "[" not in name and name not in _NAMES
 
 
+def own_paths(request: Json, name: str, places: Places, moved: Moved = _UNMOVED) -> list[str]:
+    """The same, where one name may stand for several things: the seals of all of a turn's thoughts."""
+    if name.endswith(_SEAL):
+        return _sealed(request, places(request, name.removesuffix(_SEAL))) or [name]
+    return [own_path(request, name, places, moved)]
+
+
 def own_path(request: Json, name: str, places: Places, moved: Moved = _UNMOVED) -> str:
     """The path in the caller's request of what is called ``name``; the name itself where nothing of it is there, "" for
     what the caller did not send. ``moved``: the numbers that the blocks of a turn have there, -1 for none."""
     if name.endswith(_SEAL):
-        return _sealed(request, places(request, name.removesuffix(_SEAL))) or name
+        return own_paths(request, name, places)[0]
     block = _BLOCK.fullmatch(name)
     if block is not None:
         turn, number, rest = block[1], int(block[2]), block[3]
@@ -104,17 +113,19 @@ def _step(value: Any, step: str) -> Any:
     return value.get(step) if isinstance(value, dict) else None
 
 
-def _sealed(request: Json, places: list[str]) -> str:
-    """The first seal of the blocks at those places, "" where there is none."""
+def _sealed(request: Json, places: list[str]) -> list[str]:
+    """The seals of the thoughts at those places; of calls only where no thought has one."""
+    thoughts: list[str] = []
+    calls: list[str] = []
     for place in places:
         value = value_at(request, place)
-        if isinstance(value, dict):
-            if value.get("type") == "redacted_thinking":
-                return place
-            name = next((name for name in _SEALS if value.get(name)), None)
-            if name is not None:
-                return f"{place}.{name}"
-    return ""
+        if not isinstance(value, dict):
+            continue
+        if value.get("type") == "redacted_thinking":
+            thoughts.append(place)
+        elif (name := next((name for name in _SEALS if value.get(name)), None)) is not None:
+            (calls if _CALLS & value.keys() else thoughts).append(f"{place}.{name}")
+    return thoughts or calls[:1]
 
 
 def _followed(request: Json, name: str) -> str:

@@ -56,7 +56,7 @@ def written(request: ChatRequest, template: Template) -> Written:
         raise invalid("messages: no message has any text", "messages")
     if request.wire == _BARE:
         return Written("\n".join(pieces), tuple(dropped))
-    formed = [_formed(template, message, piece) for message, piece in zip(request.messages, pieces, strict=True)]
+    formed = [_formed(template, message, pieces[index]) for index, message in enumerate(request.messages)]
     if template.reply and request.messages[-1].role != "assistant":
         formed.append(template.reply)
     return Written(template.between.join(formed), tuple(dropped))
@@ -64,7 +64,7 @@ def written(request: ChatRequest, template: Template) -> Written:
 
 def left_out(request: ChatRequest, taken: Collection[str]) -> list[str]:
     """The settings of a request that are not among ``taken``, by the caller's names."""
-    names = [_NAMES.get(name, name) for name in _SETTINGS if name not in taken and getattr(request, name) is not None]
+    names = [_NAMES.get(name, name) for name in _SETTINGS if getattr(request, name) is not None and name not in taken]
     if request.max_tokens is not None and "max_tokens" not in taken:
         names.append(request.max_tokens_field or "max_tokens")
     reasoning = request.reasoning
@@ -94,10 +94,10 @@ def _said(message: Message, path: str, dropped: list[str], wire: str) -> str:
     dropped += [f"{path}.{name}" for name in message.extra]
     texts: list[str] = []
     for index, block in enumerate(message.content):
-        if isinstance(block, Text | Refusal):
+        if type(block) is Text or type(block) is Refusal:
             texts.append(block.text)
             dropped += [f"{path}.content[{index}].{name}" for name in block.extra]
-        elif isinstance(block, Thinking):
+        elif type(block) is Thinking:
             dropped.append(thought_at(wire, path, f"{path}.content[{index}]"))
         else:
             raise _unsaid(block, f"{path}.content[{index}]")

@@ -4,7 +4,8 @@ A signature belongs to the provider that made it and must come back byte for byt
 Anthropic signs thoughts. In the canonical form Gemini's signature of a thought begins with a mark, so that nobody
 takes it for one of Anthropic's; its signature of a call is ``thoughtSignature`` in the call's ``extra``, which callers
 of OpenAI's wire know as ``extra_content.google.thought_signature``, and callers of Anthropic's as the signature of an
-empty thought before the call. Sources: provider contract 3.6 (2).
+empty thought before the call. Its signature of a text is that of an empty thought beside the text, with a mark of its
+own. Sources: provider contract 3.6 (2).
 """
 
 from base64 import b64decode, b64encode
@@ -19,8 +20,11 @@ _MARK: Final = "gemini:"
 MISTRAL: Final = "mistral:"
 # Of models at Bedrock that are not Claude's: Claude signs alike wherever it is served.
 BEDROCK: Final = "bedrock:"
+# Of a text, and of the end of one: it stood on a part without words.
+_OF_TEXT: Final = "gemini-text:"
+_OF_END: Final = "gemini-end:"
 # How signatures begin that carry what another wire's provider sealed.
-MARKS: Final = (_MARK, MISTRAL, BEDROCK, "openai_responses:")
+MARKS: Final = (_MARK, _OF_TEXT, _OF_END, MISTRAL, BEDROCK, "openai_responses:")
 # Wires whose providers seal, and want back what they sealed beside calls.
 SEALING: Final = frozenset({"anthropic", "bedrock", "gemini", "mistral", "openai_responses"})
 # The option of a provider of OpenAI's wire that wants such things back: its words, or the signatures of its calls.
@@ -42,6 +46,19 @@ def opened(signature: str | None) -> str | None:
     return signature[len(_MARK) :] if signature is not None and signature.startswith(_MARK) else None
 
 
+def beside(text: str, signature: str) -> Thinking:
+    """The empty thought that carries Gemini's signature of a part with that text."""
+    return Thinking("", (_OF_TEXT if text else _OF_END) + signature)
+
+
+def of_text(signature: str | None) -> tuple[str, bool] | None:
+    """Gemini's signature of a text, and whether the text's own part had it; None for any other."""
+    if signature is None or not signature.startswith("gemini-"):
+        return None
+    own = signature.startswith(_OF_TEXT)
+    return signature[len(_OF_TEXT if own else _OF_END) :], own
+
+
 def marked(signature: str | None) -> bool:
     """Whether a mark says whose signature it is; Anthropic's bear none."""
     return signature is not None and signature.startswith(MARKS)
@@ -50,7 +67,7 @@ def marked(signature: str | None) -> bool:
 def apart(block: Block) -> Thinking | None:
     """The empty thought that carries the signature of a call to callers who keep signatures of thoughts only; None
     for any other block."""
-    signature = call_signature(block.extra) if isinstance(block, ToolCall) else None
+    signature = call_signature(block.extra) if type(block) is ToolCall else None
     return None if signature is None else Thinking("", sealed(signature))
 
 

@@ -181,7 +181,7 @@ def _words_of(value: Json, source: Json, name: str | None) -> Block:
         blocks = content_of(source, "content", RESULT_READERS)
         if blocks is None:
             raise invalid("is required", "content")
-        texts = [block.text for block in blocks if isinstance(block, Text)]
+        texts = [block.text for block in blocks if type(block) is Text]
         if len(texts) != len(blocks):
             return Opaque(NAME, value)
         words = "\n".join(texts)

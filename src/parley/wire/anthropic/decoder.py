@@ -170,7 +170,7 @@ class MessageDecoder:
         self._next = max(self._next, index + 1)
         shell, first = shell_of(block)
         self._blocks[index] = _Growing(block)
-        if isinstance(block, Opaque):
+        if type(block) is Opaque:
             # Its value is whole only at its stop.
             return opening
         return [*opening, BlockStart(0, index, shell), *(Delta(0, index, kind, text) for kind, text in first)]
@@ -188,7 +188,7 @@ class MessageDecoder:
         text = getattr(delta, field)
         if kind == "arguments" and text:
             growing.parts.append(text)
-        if isinstance(growing.block, Opaque):
+        if type(growing.block) is Opaque:
             return []
         if not isinstance(growing.block, kind_of_block):
             bad("bad_event", f"the provider sent a {delta.type} for another kind of block")
@@ -202,12 +202,12 @@ class MessageDecoder:
         block, parts = growing.block, growing.parts
         whole = _is_whole(parts)
         self._cut |= not whole
-        if isinstance(block, Opaque):
+        if type(block) is Opaque:
             value = {**block.value, "input": decode("".join(parts))} if parts and whole else block.value
             return [BlockStart(0, index, Opaque(NAME, value)), BlockStop(0, index)]
-        if isinstance(block, ToolCall) and not "".join(parts).strip():
+        if type(block) is ToolCall and not "".join(parts).strip():
             return [Delta(0, index, "arguments", block.arguments), BlockStop(0, index)]
-        if isinstance(block, Text) and growing.citations:
+        if type(block) is Text and growing.citations:
             earlier = block.extra.get("citations") or []
             return [BlockStop(0, index, {"citations": [*earlier, *growing.citations]})]
         return [BlockStop(0, index)]

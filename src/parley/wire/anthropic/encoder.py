@@ -118,7 +118,7 @@ class MessageEncoder:
     def _block_start(self, event: BlockStart) -> bytes:
         if type(event.block) is not Text and answer_block(event.block, same=self._same) is None:
             self._muted.add(event.index)
-            if isinstance(event.block, Refusal):
+            if type(event.block) is Refusal:
                 self._ending = {"stop_details": event.block.extra["stop_details"]}
             return b""
         if self._open is None:
@@ -136,11 +136,11 @@ class MessageEncoder:
         shell, first = shell_of(event.block)
         self._open, self._block = event.index, shell
         self._prefix = _DELTA % self._count
-        self._refused |= isinstance(shell, Refusal)
+        self._refused |= type(shell) is Refusal
         block = answer_block(shell, same=self._same)
         out = _sse("content_block_start", index=self._count, content_block=block)
         self._count += 1
-        if isinstance(event.block, ToolCall):
+        if type(event.block) is ToolCall:
             first = [("arguments", event.block.arguments)]
         return before + out + b"".join(self._grow(kind, text) for kind, text in first)
 
@@ -185,9 +185,9 @@ class MessageEncoder:
         out = b""
         if type(self._block) is Text and not extra:
             pass
-        elif isinstance(self._block, Thinking) and self._block.redacted is None:
+        elif type(self._block) is Thinking and self._block.redacted is None:
             out = self._prefix + _PARTS["signature"] + encode(self._signature) + b"}}\n\n"
-        elif isinstance(self._block, ToolCall) and not "".join(self._arguments).strip():
+        elif type(self._block) is ToolCall and not "".join(self._arguments).strip():
             out = self._grow("arguments", "{}")
         for citation in extra.get("citations", ()) if self._same else ():
             out += self._prefix + b'"citations_delta","citation":' + encode(citation) + b"}}\n\n"
@@ -200,7 +200,7 @@ class MessageEncoder:
         out = b""
         while self._queue:
             if self._open is not None:
-                if not (isinstance(self._block, ToolCall) and is_object("".join(self._arguments))):
+                if not (type(self._block) is ToolCall and is_object("".join(self._arguments))):
                     break
                 out += self._close({})
             out += b"".join(self._replay(event) for event in self._queue.pop(next(iter(self._queue))))

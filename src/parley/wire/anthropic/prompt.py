@@ -161,7 +161,7 @@ class _Prompt:
 
     def _instructions(self, i: int, message: Message) -> list[Json]:
         for j, block in enumerate(message.content):
-            if not isinstance(block, Text | Refusal | Opaque):
+            if type(block) is not Text and type(block) is not Refusal and type(block) is not Opaque:
                 raise invalid("system messages hold only text with this provider", self.path(i, j))
         return self._blocks(i, message)
 

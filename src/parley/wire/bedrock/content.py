@@ -111,14 +111,15 @@ class Writer:
         message = self.request.messages[i]
         if message.name is not None:
             self.drop(f"{self.turn(i)}.name")
-        self.drop(*(f"{self.turn(i)}.{key}" for key in message.extra))
-        made = (_WRITERS[type(block)](self, block, i, j) for j, block in enumerate(message.content))
+        if message.extra:
+            self.drop(*(f"{self.turn(i)}.{key}" for key in message.extra))
+        made = [_WRITERS[type(block)](self, block, i, j) for j, block in enumerate(message.content)]
         return [group for group in made if group]
 
     def instructions(self, i: int) -> list[list[Json]]:
         """The same for a message that holds only text."""
         for j, block in enumerate(self.request.messages[i].content):
-            if not isinstance(block, Text | Refusal):
+            if type(block) is not Text and type(block) is not Refusal:
                 raise invalid("system messages hold only text with this provider", self.path(i, j))
         return self.groups(i)
 
@@ -195,7 +196,7 @@ def _tool_result(writer: Writer, block: Any, i: int, j: int) -> list[Json]:
     content: list[Json] = []
     for k, inner in enumerate(block.content):
         place = k if own else j
-        if isinstance(inner, Media) and inner.kind == "audio":
+        if type(inner) is Media and inner.kind == "audio":
             path = writer.path(i, place)
             raise invalid(f"{path}: this provider takes no audio in a tool's result", path)
         group = _WRITERS[type(inner)](writer, inner, i, place)
@@ -292,11 +293,18 @@ _WRITERS: Mapping[type[Block], Callable[[Writer, Any, int, int], list[Json]]] = 
 
 def history_tools(messages: tuple[Message, ...]) -> list[str]:
     """The names of the tools that the conversation has called, each once."""
-    return list(
-        dict.fromkeys(block.name for message in messages for block in message.content if isinstance(block, ToolCall))
-    )
+    names: dict[str, None] = {}
+    for message in messages:
+        for block in message.content:
+            if type(block) is ToolCall:
+                names[block.name] = None
+    return list(names)
 
 
 def has_tools(messages: tuple[Message, ...]) -> bool:
     """Whether the conversation holds calls or results."""
-    return any(isinstance(block, ToolCall | ToolResult) for message in messages for block in message.content)
+    for message in messages:
+        for block in message.content:
+            if type(block) is ToolCall or type(block) is ToolResult:
+                return True
+    return False

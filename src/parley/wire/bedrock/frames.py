@@ -75,10 +75,15 @@ class MessageReader:
         if self.fault is not None:
             return found
         buffer = self._buffer + data if self._buffer else data
-        start = 0
+        start, size = 0, len(buffer)
         try:
-            while (end := self._end(buffer, start)) and end <= len(buffer):
-                found.append(self._message(buffer, start, end))
+            while size - start >= _PRELUDE:
+                lengths: tuple[int, int, int] = _lengths(buffer, start)
+                self._judge(buffer, start, lengths)
+                end = start + lengths[0]
+                if end > size:
+                    break
+                found.append(self._message(buffer, start, end, lengths))
                 start = end
         except ParleyError as fault:
             self.fault = fault
@@ -91,11 +96,9 @@ class MessageReader:
         """Whether bytes of an unfinished message are held."""
         return bool(self._buffer)
 
-    def _end(self, buffer: bytes, start: int) -> int:
-        """Where the message at ``start`` ends, which may be beyond the buffer; 0 while that is not known."""
-        if len(buffer) - start < _PRELUDE:
-            return 0
-        total, headers, check = _lengths(buffer, start)
+    def _judge(self, buffer: bytes, start: int, lengths: tuple[int, int, int]) -> None:
+        """Raise for the beginning of a message that cannot be one."""
+        total, headers, check = lengths
         if crc32(buffer[start : start + 8]) != check:
             raise _bad("the beginning of a message was damaged")
         if total > self._max:
@@ -103,18 +106,18 @@ class MessageReader:
             raise ParleyError(Failure("upstream_bad_response", message, detail="event_too_large"))
         if headers > _MAX_HEADERS or headers + _LEAST > total:
             raise _bad("the lengths of a message do not fit together")
-        end: int = start + total
-        return end
 
-    def _message(self, buffer: bytes, start: int, end: int) -> Message:
-        if crc32(buffer[start : end - 4]) != _number(buffer, end - 4)[0]:
+    def _message(self, buffer: bytes, start: int, end: int, lengths: tuple[int, int, int]) -> Message:
+        last = end - 4
+        # Goes on from the checksum of the first eight bytes, which was right.
+        if crc32(buffer[start + 8 : last], lengths[2]).to_bytes(4, "big") != buffer[last:end]:
             raise _bad("a message was damaged")
-        body = start + _PRELUDE + _number(buffer, start + 4)[0]
+        body = start + _PRELUDE + lengths[1]
         written = buffer[start + _PRELUDE : body]
         if written != self._written:
             self._headers = _usual(written) if len(written) <= _SHORT else _headers(written)
             self._written = written
-        return Message(self._headers, buffer[body : end - 4])
+        return Message(self._headers, buffer[body:last])
 
 
 @lru_cache(maxsize=64)

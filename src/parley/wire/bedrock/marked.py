@@ -19,7 +19,7 @@ def decode_marked(body: bytes) -> ChatResponse:
 
 
 def _marked(block: Block) -> Block:
-    if not isinstance(block, Thinking) or not block.signature:
+    if type(block) is not Thinking or not block.signature:
         return block
     return replace(block, signature=BEDROCK + block.signature)
 
@@ -43,7 +43,7 @@ class MarkedDecoder:
         return self._decoder.close()
 
     def _marked(self, event: Event) -> Event:
-        if not isinstance(event, Delta) or event.kind != "signature" or not event.text or event.index in self._begun:
+        if type(event) is not Delta or event.kind != "signature" or not event.text or event.index in self._begun:
             return event
         self._begun.add(event.index)
         return replace(event, text=BEDROCK + event.text)

@@ -57,7 +57,7 @@ def encode_request(request: ChatRequest, options: Mapping[str, Any]) -> Encoded:
     _put_output(writer, body)
     if request.reasoning is not None:
         _put_reasoning(writer, request.reasoning, body)
-    writer.drop(*(name for name in _UNSUPPORTED if getattr(request, name) is not None))
+    writer.dropped += [name for name in _UNSUPPORTED if getattr(request, name) is not None]
     _put_extra(writer, body)
     return Encoded(body, tuple(writer.dropped))
 
@@ -90,7 +90,9 @@ def _conversation(writer: Writer) -> Json:
 
 
 def _ordered(role: str, groups: list[list[Json]]) -> list[list[Json]]:
-    return sorted(groups, key=lambda group: not is_result(group)) if role == "user" else groups
+    if role != "user" or len(groups) < 2:
+        return groups
+    return sorted(groups, key=lambda group: not is_result(group))
 
 
 def _flat(groups: list[list[Json]]) -> list[Json]:
@@ -121,7 +123,7 @@ def _put_sampling(request: ChatRequest, options: Mapping[str, Any], body: Json) 
 
 def _put_tools(writer: Writer, body: Json) -> None:
     request = writer.request
-    choice, used = request.tool_choice, has_tools(request.messages)
+    choice = request.tool_choice
     tools = _tools(writer)
     if request.parallel_tool_calls is False:
         writer.drop("parallel_tool_calls")
@@ -134,7 +136,7 @@ def _put_tools(writer: Writer, body: Json) -> None:
             body["toolConfig"] = {"tools": tools}
         return
     if choice is not None and choice.mode == "none":
-        if used:
+        if has_tools(request.messages):
             # Nothing here forbids a call, and without the tools such a conversation is refused.
             writer.drop("tool_choice")
             body["toolConfig"] = {"tools": tools}

@@ -194,7 +194,7 @@ class ConverseDecoder:
         if self._finished:
             bad("bad_event", "the provider sent a delta after the end of the message")
         growing = self._blocks.get(index)
-        if growing is not None and isinstance(growing.block, Opaque):
+        if growing is not None and type(growing.block) is Opaque:
             return self._keep(growing, payload)
         if delta.text is not None:
             return self._grow(index, "text", delta.text)
@@ -219,7 +219,7 @@ class ConverseDecoder:
             if growing is None:
                 # Its start is told at its stop, when all of it is there.
                 growing = self._blocks[index] = _Growing(Thinking(redacted=""))
-            if not isinstance(growing.block, Thinking) or growing.block.redacted is None:
+            if type(growing.block) is not Thinking or growing.block.redacted is None:
                 bad("bad_event", "the provider sent redacted reasoning for another kind of block")
             growing.parts.append(reasoned.redacted_content)
             return self._opening()
@@ -249,13 +249,13 @@ class ConverseDecoder:
 
     def _stopped(self, index: int, growing: _Growing) -> list[Event]:
         block, parts = growing.block, growing.parts
-        if isinstance(block, ToolCall):
+        if type(block) is ToolCall:
             self._cut = self._cut or not _is_whole(growing)
             empty = not "".join(parts).strip()
             return [*([Delta(0, index, "arguments", "{}")] if empty else ()), BlockStop(0, index)]
-        if isinstance(block, Thinking) and block.redacted is not None:
+        if type(block) is Thinking and block.redacted is not None:
             return [BlockStart(0, index, Thinking(redacted=_joined(parts))), BlockStop(0, index)]
-        if isinstance(block, Opaque):
+        if type(block) is Opaque:
             return [BlockStart(0, index, _picture(block, parts)), BlockStop(0, index)]
         return [BlockStop(0, index, {"citations": growing.citations} if growing.citations else {})]
 
@@ -300,7 +300,7 @@ _HANDLERS: Mapping[str, Callable[[ConverseDecoder, bytes], list[Event]]] = {
 
 def _is_whole(growing: _Growing) -> bool:
     """Whether a call's fragments are whole JSON; nothing at all is, and stands for no arguments."""
-    text = "".join(growing.parts) if isinstance(growing.block, ToolCall) else ""
+    text = "".join(growing.parts) if type(growing.block) is ToolCall else ""
     try:
         if text.strip():
             decode(text)

@@ -93,7 +93,7 @@ class _Letter:
             if message.name is not None:
                 self.dropped.append(f"{path}.name")
             self.lose(message.extra, path)
-            if self.shown and not any(isinstance(block, ToolResult) for block in message.content):
+            if self.shown and not any(type(block) is ToolResult for block in message.content):
                 self._show(made)
             if message.role == "assistant":
                 made.append(self.assistant(message.content, path))
@@ -112,11 +112,11 @@ class _Letter:
         parts: list[dict[str, Any]] = []
         for index, block in enumerate(message.content):
             place = f"{path}.content[{index}]"
-            if isinstance(block, ToolResult):
+            if type(block) is ToolResult:
                 made.append(self.result(block, place))
             else:
                 parts.append(self.part(block, place))
-        if parts or not any(isinstance(block, ToolResult) for block in message.content):
+        if parts or not any(type(block) is ToolResult for block in message.content):
             made.append({"role": _ROLES[message.role], "content": _joined(self.shown + parts)})
             self.shown = []
 
@@ -136,17 +136,17 @@ class _Letter:
 
     def assistant(self, content: tuple[Block, ...], path: str) -> dict[str, Any]:
         """What the model said before; its thoughts are the plan for the calls that follow them."""
-        thoughts = [words for block in content if isinstance(block, Thinking) and (words := self.thought(block, path))]
+        thoughts = [words for block in content if type(block) is Thinking and (words := self.thought(block, path))]
         parts: list[dict[str, Any]] = []
         calls: list[dict[str, Any]] = []
         for index, block in enumerate(content):
             place = f"{path}.content[{index}]"
-            if isinstance(block, ToolCall):
+            if type(block) is ToolCall:
                 calls.append(self.call(block, place))
-            elif isinstance(block, Opaque):
+            elif type(block) is Opaque:
                 # A provider's record of its own doings, of which a new turn needs nothing.
                 self.dropped.append(place)
-            elif not isinstance(block, Thinking):
+            elif type(block) is not Thinking:
                 parts.append(self.part(block, place))
         if not calls:
             thinking = [{"type": "thinking", "thinking": words} for words in thoughts]
@@ -172,10 +172,10 @@ class _Letter:
 
     def part(self, block: Block, path: str) -> dict[str, Any]:
         """One piece of content. Raises ``invalid_request`` naming ``path`` where this wire has none for it."""
-        if isinstance(block, Media):
+        if type(block) is Media:
             return self.media(block, path)
-        if not isinstance(block, Text | Refusal):
-            kind = block.value.get("type") if isinstance(block, Opaque) else None
+        if type(block) is not Text and type(block) is not Refusal:
+            kind = block.value.get("type") if type(block) is Opaque else None
             raise invalid(f"{path}: this provider takes no content of type {kind or 'this'!r}", path)
         self.lose(block.extra, path)
         return {"type": "text", "text": block.text}

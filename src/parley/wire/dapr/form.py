@@ -48,7 +48,7 @@ def parsed(body: bytes) -> dict[str, Any]:
     try:
         return jsontext.whole(body)
     except ParleyError as error:
-        raise malformed(f"invalid JSON: {error.failure.message}") from None
+        raise malformed(error.failure.message) from None
 
 
 def malformed(message: str, path: str = "") -> ParleyError:

@@ -160,7 +160,9 @@ def _message(given: dict[str, Any], place: str, scrub: bool) -> Message:
         return Message("assistant", (*_texts(said, scrub), *calls), place=place)
     if "ofTool" in given:
         said = given["ofTool"]
-        result = ToolResult(said.get("toolId", ""), _texts(said, scrub), extra={"name": said.get("name", "")})
+        result = ToolResult(
+            said.get("toolId", ""), _texts(said, scrub), extra={"name": said["name"]} if said.get("name") else {}
+        )
         return Message("tool", (result,), place=place)
     raise bad_params("message type cannot be nil", place)
 

@@ -15,9 +15,10 @@ from parley.wire.gemini.counts import logprobs_from, logprobs_to, reason_of, sto
 from parley.wire.gemini.errors import bad, refuse_error
 from parley.wire.gemini.names import BAD_JSON, NAME, Json, decode, encode, rest, word
 from parley.wire.gemini.parts import Ids, blocks_of, redacted
-from parley.wire.signature import FILLER, SIGNED, foreign, opened
+from parley.wire.signature import FILLER, SIGNED, beside, foreign, of_text, opened
 
 ANSWER: Final = frozenset({"candidates", "usageMetadata", "modelVersion", "responseId"})
+_SEAL: Final = frozenset({SIGNED})
 _CANDIDATE: Final = frozenset({"content", "finishReason", "index", "logprobsResult"})
 _object: Final = json.Decoder(dict[str, Any])
 
@@ -81,10 +82,21 @@ def parts_of(candidate: Json, ids: Ids, detail: str, spelled: list[bytes | None]
         blocks = blocks_of(parts, ids)
     except ParleyError as error:
         bad(detail, f"the provider's answer holds a part that is not valid: {error.failure.param or 'parts'}")
-    return tuple(
-        replace(block, arguments=text.decode()) if isinstance(block, ToolCall) and text else block
-        for block, text in zip(blocks, spelled or [None] * len(blocks), strict=True)
-    )
+    found: list[Block] = []
+    texts = spelled if len(spelled) == len(blocks) else [None] * len(blocks)
+    for block, text in zip(blocks, texts, strict=True):
+        if type(block) is Text and type(block.extra.get(SIGNED)) is str:
+            found += _signed_text(block)
+        else:
+            found.append(replace(block, arguments=text.decode()) if isinstance(block, ToolCall) and text else block)
+    return tuple(found)
+
+
+def _signed_text(block: Text) -> list[Block]:
+    """A text, and beside it what signs it."""
+    extra = rest(block.extra, _SEAL)
+    seal = beside(block.text, block.extra[SIGNED])
+    return [Text(block.text, extra), seal] if block.text or extra else [seal]
 
 
 def spellings(body: bytes) -> list[list[bytes | None]]:
@@ -181,7 +193,10 @@ def encode_response(response: ChatResponse, reply: Reply) -> bytes:
 
 
 def _candidate(choice: Choice, same: bool) -> Json:
-    parts = [part for block in choice.content for part in answer_parts(block, same=same)]
+    parts: list[Json] = []
+    for block in choice.content:
+        if not (same and parts and type(block) is Thinking and _closes(parts[-1], block)):
+            parts += answer_parts(block, same=same)
     if not same:
         filled(parts)
     made: Json = {
@@ -193,6 +208,15 @@ def _candidate(choice: Choice, same: bool) -> Json:
     if logprobs is not None:
         made["logprobsResult"] = logprobs
     return {**made, **choice.extra} if same else made
+
+
+def _closes(part: Json, block: Thinking) -> bool:
+    """Whether it signs that part, which it then does."""
+    signs = of_text(block.signature)
+    if signs is None or not signs[1] or "text" not in part or "thought" in part or SIGNED in part:
+        return False
+    part[SIGNED] = signs[0]
+    return True
 
 
 def answer_parts(block: Block, *, same: bool) -> list[Json]:
@@ -218,6 +242,8 @@ def thought_parts(block: Thinking) -> list[Json]:
     part: Json = {"text": block.text, "thought": True}
     if block.redacted is not None:
         return [{**part, SIGNED: foreign(redacted(block.redacted))}]
+    if (signs := of_text(block.signature)) is not None:
+        return [{"text": "", SIGNED: signs[0]}]
     if block.signature:
         part[SIGNED] = opened(block.signature) or foreign(block.signature)
     return [part] if block.text or block.signature else []

@@ -91,9 +91,9 @@ class _Voice:
 
     def hear(self, block: Block, logprobs: Json | None, events: list[Event]) -> None:
         """The next part."""
-        if isinstance(block, Text):
+        if type(block) is Text:
             self.words(block, Text, block.extra, logprobs, events)
-        elif isinstance(block, Thinking) and block.redacted is None:
+        elif type(block) is Thinking and block.redacted is None:
             self.words(block, Thinking, {}, None, events)
             if block.signature is not None:
                 events.append(Delta(self.number, self.index, "signature", block.signature))
@@ -111,7 +111,7 @@ class _Voice:
     ) -> None:
         """More text, or more of a thought; a signature ends its block."""
         text = block.text
-        if not text and not extra and not (isinstance(block, Thinking) and block.signature):
+        if not text and not extra and not (type(block) is Thinking and block.signature):
             return
         if self.kind is not kind:
             self.open(Text("") if kind is Text else Thinking(""), events)
@@ -125,7 +125,7 @@ class _Voice:
     def whole(self, block: Block, events: list[Event]) -> None:
         """A part that is a block of its own."""
         self.spoke = True
-        if isinstance(block, ToolCall):
+        if type(block) is ToolCall:
             self.called = True
             self.open(replace(block, arguments=""), events)
             events.append(Delta(self.number, self.index, "arguments", block.arguments))

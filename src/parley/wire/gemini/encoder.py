@@ -109,13 +109,13 @@ class ContentEncoder:
 
     def _begin(self, event: BlockStart) -> bytes:
         block = event.block
-        if isinstance(block, Text | Refusal) or (isinstance(block, Thinking) and block.redacted is None):
+        if type(block) is Text or type(block) is Refusal or (type(block) is Thinking and block.redacted is None):
             # Their text is told as it grows; what remains is told at their end.
             if not block.text:
                 self._blocks[event.choice, event.index] = block, []
                 return b""
             self._blocks[event.choice, event.index] = replace(block, text=""), []
-            kind: DeltaKind = "thinking" if isinstance(block, Thinking) else "text"
+            kind: DeltaKind = "thinking" if type(block) is Thinking else "text"
             return self._delta(Delta(event.choice, event.index, kind, block.text))
         self._blocks[event.choice, event.index] = block, []
         return b""

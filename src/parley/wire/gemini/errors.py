@@ -56,8 +56,9 @@ def error_event(failure: Failure) -> bytes:
 
 
 def error_item(failure: Failure) -> bytes:
-    """The same without framing."""
-    return encode(_error(failure, _status(failure)))
+    """The same without framing. No status line says 502 any more, so the code is the one that UNAVAILABLE has."""
+    status = _status(failure)
+    return encode(_error(failure, 503 if status == 502 else status))
 
 
 def _status(failure: Failure) -> int:

@@ -90,20 +90,35 @@ def blocks_of(values: list[Any], ids: Ids) -> tuple[Block, ...]:
             block = block_of(value, ids)
         except ParleyError as error:
             raise at(error, f"[{index}]") from None
-        found.append(_resealed(block, found))
+        if (closed := _resealed(block, found)) is not None:
+            found.append(closed)
     return tuple(found)
 
 
-def _resealed(block: Block, before: list[Block]) -> Block:
+def _resealed(block: Block, before: list[Block]) -> Block | None:
     """A signature that others gave closes the thought that was streamed before it, piece by piece: they want both as
-    one. What Gemini signs it signs alone."""
-    if not isinstance(block, Thinking) or block.text or block.signature is None or opened(block.signature) is not None:
+    one. What Gemini signs it signs alone. None: the thought had ended before other parts, and is closed there."""
+    if type(block) is not Thinking or block.text or block.signature is None or opened(block.signature) is not None:
         return block
-    text = ""
-    while before and isinstance(last := before[-1], Thinking) and last.signature is None and last.redacted is None:
-        text = last.text + text
-        before.pop()
-    return replace(block, text=text)
+    end = len(before)
+    while end and not _unsealed(before[end - 1]):
+        end -= 1
+    start = end
+    while start and _unsealed(before[start - 1]):
+        start -= 1
+    if start == end:
+        return block
+    text = "".join([part.text for part in before[start:end] if type(part) is Thinking])
+    closed = replace(block, text=text)
+    if end == len(before):
+        del before[start:]
+        return closed
+    before[start:end] = [closed]
+    return None
+
+
+def _unsealed(block: Block) -> bool:
+    return type(block) is Thinking and block.signature is None and block.redacted is None
 
 
 def block_of(part: Any, ids: Ids) -> Block:

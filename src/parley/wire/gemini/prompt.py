@@ -17,7 +17,7 @@ from parley.wire.fields import thought_at
 from parley.wire.gemini.answer import filled
 from parley.wire.gemini.names import BAD_JSON, NAME, Json, rest
 from parley.wire.gemini.settings import put_settings
-from parley.wire.signature import SIGNED, WRAPPED, call_signature, native, opened
+from parley.wire.signature import SIGNED, WRAPPED, call_signature, native, of_text, opened
 
 _SYSTEM: Final = ("system", "developer")
 _SIGNS: Final = {
@@ -82,7 +82,19 @@ class _Turn:
 class Prompt:
     """A request under way: its contents, the calls made so far, and what had to be dropped."""
 
-    __slots__ = ("_at", "_calls", "_pending", "_place", "_turns", "dropped", "options", "request", "same")
+    __slots__ = (
+        "_at",
+        "_before",
+        "_calls",
+        "_pending",
+        "_place",
+        "_seal",
+        "_turns",
+        "dropped",
+        "options",
+        "request",
+        "same",
+    )
 
     def __init__(self, request: ChatRequest, options: Mapping[str, Any]) -> None:
         self.request, self.options = request, options
@@ -91,6 +103,9 @@ class Prompt:
         self._turns: list[_Turn] = []
         self._calls: dict[str, str] = {}
         self._pending: str | None = None
+        # A text's signature that waits for its text, and the parts of the turn that others said.
+        self._seal: tuple[str, bool] | None = None
+        self._before = 0
         self._place = ""
         self._at = 0
 
@@ -152,11 +167,13 @@ class Prompt:
         self.drop(*(f"{self._place}.{key}" for key in message.extra))
         if turn.role != "model":
             self._pending = None
+        self._before = len(turn.parts)
         for self._at, block in enumerate(message.content):
             if turn.role == "system" and not isinstance(block, Text | Refusal | Opaque):
                 raise invalid("system messages hold only text with this provider", self.path)
             _WRITERS[type(block)](self, block, turn)
         if turn.role == "model":
+            self._close(turn)
             filled(turn.parts)
 
     def _as_it_came(self, parts: list[Any], turn: _Turn) -> None:
@@ -174,11 +191,35 @@ class Prompt:
             part = {"text": block.text}
             self._extra(part, block.extra)
             turn.parts.append(part)
+            if self._seal is not None:
+                self._sign(turn)
+
+    def _sign(self, turn: _Turn) -> None:
+        """Put a text's signature where it was: on the text before it, or after that."""
+        last = turn.parts[-1] if len(turn.parts) > self._before else None
+        if self._seal is None or last is None or "text" not in last or "thought" in last:
+            return
+        signature, own = self._seal
+        self._seal = None
+        if own and SIGNED not in last:
+            last[SIGNED] = signature
+        else:
+            turn.parts.append({"text": "", SIGNED: signature})
+
+    def _close(self, turn: _Turn) -> None:
+        """The end of what the model said: a signature whose text is not there stands alone."""
+        if self._seal is not None:
+            turn.parts.append({"text": "", SIGNED: self._seal[0]})
+            self._seal = None
 
     def thinking(self, block: Any, turn: _Turn) -> None:
         """A thought that this wire signed; one without words is the signature of the call that follows."""
-        signature = opened(block.signature)
-        if signature is None:
+        signature, signs = opened(block.signature), of_text(block.signature)
+        if signs is not None:
+            self._close(turn)
+            self._seal = signs
+            self._sign(turn)
+        elif signature is None:
             self.drop(self.path if block.signature else thought_at(self.request.wire, self._place, self.path))
         elif block.text:
             turn.parts.append({"text": block.text, "thought": True, SIGNED: signature})

@@ -138,7 +138,7 @@ def _declaration(tool: Tool, same: bool, options: Mapping[str, Any], dropped: li
         else:
             made["parametersJsonSchema"] = tool.parameters
     if tool.strict is False:
-        dropped.append(f"tools[{index}].function.strict")
+        dropped.append(f"tools[{index}].strict")
     if same:
         made.update(tool.extra)
     else:

@@ -136,4 +136,5 @@ WIRE = Wire(
     known=frozenset(),
     encode_request=encode_request,
     decode_response=decode_response,
+    several=("n",),
 )

@@ -111,7 +111,7 @@ class _Letter:
         self._taken: set[str] = set()
         for message in request.messages:
             for block in message.content:
-                if isinstance(block, ToolCall) and is_short(block.id):
+                if type(block) is ToolCall and is_short(block.id):
                     self._taken.add(block.id)
 
     def id(self, given: str) -> str:
@@ -159,7 +159,7 @@ class _Letter:
         results = 0
         for index, block in enumerate(message.content):
             place = f"{path}.content[{index}]"
-            if isinstance(block, ToolResult):
+            if type(block) is ToolResult:
                 made.append(self.result(block, place))
                 results += 1
             else:
@@ -189,11 +189,11 @@ class _Letter:
         calls: list[dict[str, Any]] = []
         for index, block in enumerate(content):
             place = f"{path}.content[{index}]"
-            if isinstance(block, ToolCall):
+            if type(block) is ToolCall:
                 calls.append(self.call(block, place))
-            elif isinstance(block, Thinking):
+            elif type(block) is Thinking:
                 parts += self.thought(block, path, place)
-            elif isinstance(block, Opaque):
+            elif type(block) is Opaque:
                 # A provider's record of its own doings, of which a new turn needs nothing.
                 self.dropped.append(place)
             else:
@@ -225,10 +225,10 @@ class _Letter:
 
     def part(self, block: Block, path: str) -> dict[str, Any]:
         """One chunk of content. Raises ``invalid_request`` naming ``path`` where this wire has none for it."""
-        if isinstance(block, Media):
+        if type(block) is Media:
             return self.media(block, path)
-        if not isinstance(block, Text | Refusal):
-            kind = block.value.get("type") if isinstance(block, Opaque) else None
+        if type(block) is not Text and type(block) is not Refusal:
+            kind = block.value.get("type") if type(block) is Opaque else None
             raise invalid(f"{path}: this provider takes no content of type {kind or 'this'!r}", path)
         self.lose(block.extra, path)
         return {"type": "text", "text": block.text}

@@ -82,20 +82,23 @@ class _Voice:
     def _say(self, delta: dict[str, Any], logprobs: Any, events: list[Event]) -> None:
         content, calls = delta.get("content"), delta.get("tool_calls")
         if isinstance(content, str):
-            content = [{"type": "text", "text": content}] if content else []
-        for chunk in _list(content):
-            self._grow(chunk_of(chunk), logprobs, events)
-        for call in _list(calls):
-            self._fragment(call, events)
+            if content:
+                self._grow(Text(content), logprobs, events)
+        elif content is not None:
+            for chunk in _list(content):
+                self._grow(chunk_of(chunk), logprobs, events)
+        if calls is not None:
+            for call in _list(calls):
+                self._fragment(call, events)
 
     def _grow(self, block: Block, logprobs: Any, events: list[Event]) -> None:
         """More of the open block, a new one, or something that comes whole."""
-        if not isinstance(block, Text | Thinking):
+        if type(block) is not Text and type(block) is not Thinking:
             self._shut(events)
             self.index += 1
             events += (BlockStart(self.number, self.index, block), BlockStop(self.number, self.index))
             return
-        kind: DeltaKind = "text" if isinstance(block, Text) else "thinking"
+        kind: DeltaKind = "text" if type(block) is Text else "thinking"
         if self.kind != kind:
             self._shut(events)
             self.index += 1
@@ -103,7 +106,7 @@ class _Voice:
             events.append(BlockStart(self.number, self.index, _SHELLS[kind]))
         if block.text:
             events.append(Delta(self.number, self.open, kind, block.text, logprobs))
-        if isinstance(block, Thinking) and block.signature:
+        if type(block) is Thinking and block.signature:
             events.append(Delta(self.number, self.open, "signature", block.signature))
             self._shut(events)
 

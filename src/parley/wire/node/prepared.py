@@ -12,8 +12,11 @@ from msgspec import Raw, json
 from parley import jsontext
 from parley.wire.node.errors import parameter, parsing
 from parley.wire.node.names import called
+from parley.wire.openai_error import BAD_JSON
 
 ROLES: Final = frozenset({"system", "user", "assistant", "tool", "function"})
+# A node passes on what callers of other dialects say, and a Parley is such a node.
+_WORKER_ROLES: Final = ROLES | {"developer"}
 _SELECTS: Final = ("node_id", "project", "model", "cid")
 _TEXTS: Final = (*_SELECTS, "wallet", "signature", "hash")
 _CHAT_TEXTS: Final = _TEXTS
@@ -51,7 +54,7 @@ def worker_chat(body: bytes) -> bytes:
     if not model:
         raise parameter("empty model")
     for message in messages:
-        _judge(message)
+        _judge(message, _WORKER_ROLES)
     return _carried(members, model)
 
 
@@ -174,13 +177,16 @@ def _in_case(members: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
     return in_any_case(members, known)
 
 
-def _judge(message: dict[str, Any]) -> None:
+def _judge(message: dict[str, Any], roles: frozenset[str] = ROLES) -> None:
     role, content = message.get("role"), message.get("content")
     if role is not None and not isinstance(role, str):
         raise parsing()
-    if role not in ROLES:
+    if role not in roles:
         raise parameter("unknown role of chat message author")
     if isinstance(content, str):
+        return
+    if content is None and message.get("tool_calls"):
+        # A turn that only calls tools; other nodes send none.
         return
     if not isinstance(content, list):
         raise parameter("invalid content of chat message")
@@ -220,4 +226,8 @@ def _sendable(members: Members) -> Members:
 
 
 def _read(value: Raw) -> Any:
-    return json.decode(value)
+    """What it says; what cannot be read, such as 1e999, is told as a node tells what it cannot parse."""
+    try:
+        return json.decode(value)
+    except BAD_JSON:
+        raise parsing() from None

@@ -72,14 +72,14 @@ class ChatLines:
     def _begin(self, event: BlockStart) -> bytes:
         block, index = event.block, event.index
         self._first()
-        if isinstance(block, ToolCall):
+        if type(block) is ToolCall:
             self._blocks[index], self._parts[index] = block, [block.arguments]
-        elif isinstance(block, Thinking):
+        elif type(block) is Thinking:
             self._blocks[index], self._parts[index] = block, [block.text]
             return self._line("thinking", block.text) if block.text else b""
-        elif isinstance(block, Text | Refusal):
+        elif type(block) is Text or type(block) is Refusal:
             return self._line("content", block.text) if block.text else b""
-        elif isinstance(block, Media) and block.kind == "image" and block.data:
+        elif type(block) is Media and block.kind == "image" and block.data:
             return self._message({"images": [block.data]})
         return b""
 
@@ -108,7 +108,7 @@ class ChatLines:
         if block is None:
             return b""
         text = "".join(self._parts.pop(index))
-        if isinstance(block, ToolCall):
+        if type(block) is ToolCall:
             call = call_object(ToolCall(block.id, block.name, text), self._calls)
             self._calls += 1
             return self._message({"tool_calls": [call]})

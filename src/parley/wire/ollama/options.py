@@ -112,7 +112,7 @@ def _think(rest: Extra) -> Reasoning | None:
         return None
     if value is True or value is False:
         return Reasoning(mode="enabled" if value else "disabled")
-    if value in _EFFORTS:
+    if isinstance(value, str) and value in _EFFORTS:
         return Reasoning(effort=value)
     raise invalid("think must be true, false or one of low, medium, high, max", "think")
 

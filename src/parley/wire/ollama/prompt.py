@@ -111,7 +111,7 @@ class _Letter:
         made: list[Json] = []
         for index, message in enumerate(self.request.messages):
             path = self.place(index)
-            results = [place for place, block in enumerate(message.content) if isinstance(block, ToolResult)]
+            results = [place for place, block in enumerate(message.content) if type(block) is ToolResult]
             made += [self.result(message, place, path) for place in results]
             if not results or len(results) < len(message.content):
                 made.append(self.turn(message, path))
@@ -124,7 +124,7 @@ class _Letter:
         prompts: list[Json] = []
         for index, message in enumerate(self.request.messages):
             path = self.place(index)
-            if message.role not in _PROMPTING or any(isinstance(block, ToolResult) for block in message.content):
+            if message.role not in _PROMPTING or any(type(block) is ToolResult for block in message.content):
                 raise invalid(f"{path}: this provider's generate takes one prompt, not a conversation", path)
             turn = self.turn(message, path)
             self.left(turn, message, path)
@@ -204,11 +204,11 @@ class _Letter:
 
     def assistant(self, message: Message, path: str) -> Json:
         """What the model said before. Signatures and other providers' records of their own doings stay behind."""
-        thoughts = [block for block in message.content if isinstance(block, Thinking)]
-        calls = [block for block in message.content if isinstance(block, ToolCall)]
+        thoughts = [block for block in message.content if type(block) is Thinking]
+        calls = [block for block in message.content if type(block) is ToolCall]
         said = []
         for index, block in enumerate(message.content):
-            if isinstance(block, Opaque):
+            if type(block) is Opaque:
                 self.dropped.append(f"{path}.content[{index}]")
             else:
                 said.append((index, block))

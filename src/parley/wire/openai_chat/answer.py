@@ -5,7 +5,7 @@ Reasoning travels as ``reasoning_content`` (``reasoning`` is read too); blocks w
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from msgspec import json
 
@@ -29,6 +29,15 @@ STOPS: dict[str, Stop] = {
     "max_tokens": "length",
     "stop_sequence": "stop_sequence",
 }
+# Other wires' words, in lower case, that ours are as good as.
+_PLAIN: Final = frozenset(
+    (
+        *("stop", "stop_sequence", "end_turn", "eos_token", "complete", "completed"),
+        *("length", "max_tokens", "max_output_tokens", "model_length"),
+        *("tool_use", "tool_call", "tool_calls", "function_call"),
+        *("content_filter", "content_filtered", "refusal", "safety"),
+    )
+)
 REASONS: dict[Stop, str] = {
     "end": "stop",
     "stop_sequence": "stop",
@@ -256,8 +265,14 @@ def _choice_object(choice: Choice, same: bool) -> dict[str, Any]:
         "message": message,
         "logprobs": choice.logprobs,
         "finish_reason": reason_of(choice.stop, choice.native, same),
+        **told_natively(choice.native, same),
         **extra,
     }
+
+
+def told_natively(native: str | None, same: bool) -> dict[str, Any]:
+    """The provider's own word for why it stopped, where ours does not say as much: an extension."""
+    return {} if same or native is None or native.lower() in _PLAIN else {"native_finish_reason": native}
 
 
 def reason_of(stop: Stop, native: str | None, same: bool) -> str:

@@ -97,6 +97,8 @@ def _composed(body: dict[str, Any], request: ChatRequest) -> None:
         body["tool_choice"] = _choice(request.tool_choice)
     if request.output is not None:
         body["response_format"] = _format(request.output)
+    if request.aside and request.wire == WIRE_NAME:
+        body.update(request.aside)
 
 
 def _ask_stream(body: dict[str, Any], options: Mapping[str, Any]) -> None:
@@ -199,7 +201,7 @@ class _Letter:
         for index, message in enumerate(messages):
             content = message.content
             path = message.place or (f"messages[{index - ahead}]" if index >= ahead else "system")
-            if self.shown and not any(isinstance(block, ToolResult) for block in content):
+            if self.shown and not any(type(block) is ToolResult for block in content):
                 made.append(self.showing())
             if len(content) == 1 and type(content[0]) is Text and not content[0].extra:
                 turn: dict[str, Any] = {"role": message.role, "content": content[0].text}
@@ -226,7 +228,7 @@ class _Letter:
         rest = []
         results = []
         for index, block in enumerate(message.content):
-            if isinstance(block, ToolResult):
+            if type(block) is ToolResult:
                 results.append(self.result(block, f"{path}.content[{index}]"))
             else:
                 rest.append(self.part(block, f"{path}.content[{index}]"))
@@ -252,27 +254,29 @@ class _Letter:
         if result.is_error:
             self.dropped.append(f"{path}.is_error")
         made = {"role": "tool", "tool_call_id": result.call_id, "content": _joined(parts) if parts else ""}
-        if not self.same and result.extra.get("name"):
+        extra = result.extra
+        if not self.same and extra.get("name"):
             # The tool's, where its caller's API says it once more.
-            made["name"] = result.extra["name"]
-        if result.extra:
-            self.carry(made, result.extra, path)
+            made["name"] = extra["name"]
+            extra = {name: value for name, value in extra.items() if name != "name"}
+        if extra:
+            self.carry(made, extra, path)
         return made
 
     def assistant(self, content: tuple[Block, ...], path: str) -> dict[str, Any]:
         """What the model said before."""
-        thoughts = [block for block in content if isinstance(block, Thinking)]
-        refusals = [block for block in content if isinstance(block, Refusal)]
+        thoughts = [block for block in content if type(block) is Thinking]
+        refusals = [block for block in content if type(block) is Refusal]
         lone = refusals[0] if len(refusals) == 1 and not refusals[0].extra else None
         parts: list[dict[str, Any]] = []
         calls: list[dict[str, Any]] = []
         for index, block in enumerate(content):
-            if isinstance(block, ToolCall) or is_custom_call(block):
+            if type(block) is ToolCall or is_custom_call(block):
                 calls.append(self.call(block, f"{path}.content[{index}]"))
-            elif isinstance(block, Opaque) and block.wire != WIRE_NAME:
+            elif type(block) is Opaque and block.wire != WIRE_NAME:
                 # A provider's record of its own doings (searches, code it ran), of which a new turn needs nothing.
                 self.dropped.append(f"{path}.content[{index}]")
-            elif not isinstance(block, Thinking) and block is not lone:
+            elif type(block) is not Thinking and block is not lone:
                 parts.append(self.part(block, f"{path}.content[{index}]"))
         turn: dict[str, Any] = {"role": "assistant", "content": _joined(parts) if parts else None}
         if lone is not None:
@@ -346,8 +350,8 @@ def _signed(content: tuple[Block, ...]) -> tuple[Block, ...]:
     made: list[Block] = []
     for block in content:
         last = made[-1] if made else None
-        signature = opened(last.signature) if isinstance(last, Thinking) and not last.text else None
-        if signature is not None and isinstance(block, ToolCall):
+        signature = opened(last.signature) if type(last) is Thinking and not last.text else None
+        if signature is not None and type(block) is ToolCall:
             made[-1] = replace(block, extra={**block.extra, SIGNED: signature})
         else:
             made.append(block)
@@ -364,7 +368,7 @@ def _joined(parts: list[dict[str, Any]]) -> str | list[dict[str, Any]]:
 
 def is_custom_call(block: Block) -> TypeGuard[Opaque]:
     """Whether the block is this wire's other kind of tool call."""
-    return isinstance(block, Opaque) and block.wire == WIRE_NAME and block.value.get("type") == "custom"
+    return type(block) is Opaque and block.wire == WIRE_NAME and block.value.get("type") == "custom"
 
 
 def is_sealed(thinking: Thinking) -> bool:
@@ -384,10 +388,10 @@ def thinking_object(thinking: Thinking) -> dict[str, Any]:
 
 def _kind_of(block: Block) -> str:
     """What a caller would call it."""
-    if isinstance(block, Opaque):
+    if type(block) is Opaque:
         kind = block.value.get("type")
         return f"content of type {kind!r}" if isinstance(kind, str) else "content of this type"
-    if not isinstance(block, Media):
+    if type(block) is not Media:
         return "such content here"
     return f"{block.kind} by {'file id' if block.file_id is not None else 'URL' if block.url is not None else 'data'}"
 

@@ -23,7 +23,7 @@ from parley.ir import (
     ToolCall,
 )
 from parley.wire import Reply
-from parley.wire.openai_chat.answer import call_object, image_object, reason_of
+from parley.wire.openai_chat.answer import call_object, image_object, reason_of, told_natively
 from parley.wire.openai_chat.body import is_custom_call, is_sealed, thinking_object
 from parley.wire.openai_chat.error import WIRE_NAME
 from parley.wire.openai_error import error_event
@@ -158,7 +158,7 @@ class ChatStreamEncoder:
 
     def _finish(self, finish: Finish) -> bytes:
         reason = _encode(reason_of(finish.stop, finish.native, self._same))
-        extra = dict(finish.extra) if self._same else {}
+        extra = dict(finish.extra) if self._same else told_natively(finish.native, self._same)
         members = _encode(extra.pop("message", {}))[1:-1]
         rest = b',"finish_reason":' + reason + (b"," + _encode(extra)[1:-1] if extra else b"")
         return self._chunk(finish.choice, members, rest)

@@ -109,7 +109,7 @@ def _speaks(delta: _Delta | None) -> bool:
 def check_answer(body: bytes) -> Usage | None:
     """The usage of a whole 200 answer, None where it tells none that can be read.
 
-    Raises unless it holds a list of choices, for an error object what that means (detail stream_error).
+    Raises unless it holds a list of choices with messages, for an error object what that means (detail stream_error).
     """
     try:
         if not body.isascii():
@@ -118,7 +118,7 @@ def check_answer(body: bytes) -> Usage | None:
     except BAD_JSON:
         _shaped(_plain(body), body)
         return None
-    if answer.error or not bytes(answer.choices).startswith(b"["):
+    if answer.error or not _answered(bytes(answer.choices)):
         _shaped(answer, body)
     usage = answer.usage
     return None if usage is None else counted(usage, answer.service_tier)
@@ -127,8 +127,13 @@ def check_answer(body: bytes) -> Usage | None:
 def _shaped(answer: _Bare, body: bytes) -> None:
     if answer.error:
         raise ParleyError(stream_failure(told_error(_object(body))))
-    if not bytes(answer.choices).startswith(b"["):
-        raise bad_response("bad_shape", "the provider's answer holds no choices")
+    if not _answered(bytes(answer.choices)):
+        raise bad_response("bad_shape", "the provider's answer holds no choices with a message")
+
+
+def _answered(choices: bytes) -> bool:
+    """Whether there is a list, and what a choice must hold in it."""
+    return choices.startswith(b"[") and choices.find(b'"message"') >= 0
 
 
 def _plain(body: bytes) -> _Bare:

@@ -107,8 +107,7 @@ def decode_request(body: dict[str, Any]) -> ChatRequest:
     return ChatRequest(
         wire=WIRE_NAME,
         messages=_messages(body),
-        tools=_tools(body),
-        tool_choice=_tool_choice(body),
+        **_choosing(body),
         stop=_stop(body),
         output=_output(body) if "response_format" in body else None,
         reasoning=None if effort is None else Reasoning(effort=effort),
@@ -313,6 +312,28 @@ def _file(value: dict[str, Any]) -> Block:
 
 
 _MEDIA = {"image_url": _image, "input_audio": _audio, "file": _file}
+
+
+def _choosing(body: dict[str, Any]) -> dict[str, Any]:
+    """Tools, and which of them may be called. Where only some may, other wires get no more than those."""
+    given = body.get("tools")
+    tools, choice = _tools(body), _tool_choice(body)
+    said = body.get("tool_choice")
+    names = _allowed(said["allowed_tools"].get("tools")) if choice is not None and said is not None else ()
+    some = tuple(tool for tool in tools if isinstance(tool, Tool) and tool.name in names)
+    if not some:
+        return {"tools": tools, "tool_choice": choice}
+    return {"tools": some, "tool_choice": choice, "aside": {"tools": given, "tool_choice": body.pop("tool_choice")}}
+
+
+def _allowed(tools: Any) -> tuple[str, ...]:
+    """The functions of a list of allowed tools; none where it is not one of functions alone."""
+    names = [
+        one["function"].get("name")
+        for one in (tools if isinstance(tools, list) else ())
+        if isinstance(one, dict) and one.get("type") == "function" and isinstance(one.get("function"), dict)
+    ]
+    return tuple(names) if isinstance(tools, list) and len(names) == len(tools) else ()
 
 
 def _tools(body: dict[str, Any]) -> tuple[Tool | Opaque, ...]:

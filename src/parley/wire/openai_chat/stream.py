@@ -147,11 +147,11 @@ class Voice:
         if not isinstance(content, list):
             raise bad_event()
         for part in map(content_part, content):
-            if isinstance(part, Text) and not part.extra:
+            if type(part) is Text and not part.extra:
                 self.grow("text", part.text, events)
-            elif isinstance(part, Thinking) and part.signature is None:
+            elif type(part) is Thinking and part.signature is None:
                 self.grow("thinking", part.text, events)
-            elif isinstance(part, Thinking):
+            elif type(part) is Thinking:
                 self.seal(part, events)
             else:
                 self.whole(part, events)

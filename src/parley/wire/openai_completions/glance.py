@@ -6,7 +6,7 @@ from msgspec import Struct, ValidationError, json
 
 from parley.ir import Usage
 from parley.wire import Mark
-from parley.wire.openai_error import BAD_JSON, bad_event, stream_failure, told_error
+from parley.wire.openai_error import BAD_JSON, bad_event, bad_response, stream_failure, told_error
 from parley.wire.openai_shape import members_of, require_list
 from parley.wire.openai_usage import Counts, counted
 
@@ -68,10 +68,12 @@ def _odd(event: str, data: bytes) -> Mark:
 def check_answer(body: bytes) -> Usage | None:
     """The usage of a whole 200 answer, None where it tells none that can be read.
 
-    Raises unless it holds a list of choices, for an error object what that means (detail stream_error).
+    Raises unless it holds a list of choices with texts, for an error object what that means (detail stream_error).
     """
     found = members_of(body)
     require_list(found, "choices")
+    if bytes(found["choices"]).find(b'"text"') < 0:
+        raise bad_response("bad_shape", "the provider's answer holds no choices with a text")
     if "usage" not in found:
         return None
     try:

@@ -48,6 +48,7 @@ IMAGES = Wire(
     known=members.IMAGES,
     rename=members.named(members.IMAGES),
     demands=Demand("prompt", b'"', "a string"),
+    several=("n",),
     max_event=MAX_MEDIA,
 )
 SPEECH = Wire(

@@ -67,7 +67,7 @@ _NO_REFUSAL = b',"part":{"type":"refusal","refusal":""}'
 
 
 class Draft:
-    """One output item. ``final`` is the item itself once it is done."""
+    """One output item. ``final`` is the item itself once it is done, as JSON."""
 
     __slots__ = ("final", "id", "pen", "place", "stopped")
 
@@ -76,16 +76,20 @@ class Draft:
         self.place = place
         self.id = item_id
         self.stopped = False
-        self.final: Json | None = None
+        self.final = b""
 
     def item(self, status: str) -> Json:
         """The item as it stands."""
         raise NotImplementedError
 
+    def text(self, status: str) -> bytes:
+        """The same as JSON."""
+        return _encode(self.item(status))
+
     def added(self) -> bytes:
         """The event that opens it."""
         pen = self.pen
-        item = b"" if pen.silent else b',"output_index":%d,"item":%b' % (self.place, _encode(self.item("in_progress")))
+        item = b"" if pen.silent else b',"output_index":%d,"item":%b' % (self.place, self.text("in_progress"))
         return pen.put(_ITEM_ADDED, item)
 
     def grow(self, kind: str, text: str, logprobs: Any) -> bytes:
@@ -99,10 +103,8 @@ class Draft:
 
     def done(self, status: str) -> bytes:
         """The event that closes it."""
-        final = self.final = self.item(status)
-        pen = self.pen
-        item = b"" if pen.silent else b',"output_index":%d,"item":%b' % (self.place, _encode(final))
-        return pen.put(_ITEM_DONE, item)
+        final = self.final = self.text(status)
+        return self.pen.put(_ITEM_DONE, b',"output_index":%d,"item":%b' % (self.place, final))
 
     def told(self, kind: str, members: Json) -> bytes:
         """An event about this item."""
@@ -126,6 +128,14 @@ class MessageDraft(Draft):
         own = {"id": self.id, "type": "message", "status": status, "role": "assistant", "content": content}
         return {**own, **self.frame, **own} if self.frame else own
 
+    def text(self, status: str) -> bytes:
+        """The same as JSON, of parts that were written before."""
+        if self.frame:
+            return super().text(status)
+        parts = b",".join([part.text() for part in self.parts])
+        members = (_encode(self.id), status.encode(), parts)
+        return b'{"id":%b,"type":"message","status":"%b","role":"assistant","content":[%b]}' % members
+
     def done(self, status: str) -> bytes:
         """The event that closes it. Its parts hold it, so it lets go of them."""
         out = super().done(status)
@@ -138,19 +148,23 @@ class MessageDraft(Draft):
 
 
 class PartDraft:
-    """One content part of a message. ``_at`` is what its events say of its place."""
+    """One content part of a message. ``_at`` is what its events say of its place, ``_final`` the part as JSON once it
+    is whole."""
 
-    __slots__ = ("_at", "_delta", "_head", "_texts", "extra", "logprobs", "message", "place", "refusal", "stopped")
+    __slots__ = (
+        "_at", "_delta", "_final", "_head", "_texts", "extra", "logprobs", "message", "place", "refusal", "stopped",
+    )  # fmt: skip
 
     def __init__(self, message: MessageDraft, block: Text | Refusal, extra: Json) -> None:
         self.message = message
         self.place = len(message.parts)
         message.parts.append(self)
-        self.refusal = isinstance(block, Refusal)
+        self.refusal = type(block) is Refusal
         self.extra = extra
         self.logprobs: list[Any] = []
         self.stopped = False
         self._texts: list[str] = []
+        self._final = b""
         self._head = _REFUSAL if self.refusal else _TEXT
         places = (_encode(message.id), message.place, self.place)
         self._at = b',"item_id":%b,"output_index":%d,"content_index":%d' % places
@@ -179,21 +193,44 @@ class PartDraft:
         self.logprobs += tokens
         return pen.grow(self._head, self._delta, text, b',"logprobs":%b}\n\n' % _encode(tokens))
 
+    def text(self) -> bytes:
+        """The same as JSON."""
+        return self._final or _encode(self.part())
+
     def stop(self, extra: Json) -> bytes:
         """The part is whole."""
         self.stopped = True
         if extra:
             self.extra = {**self.extra, **extra.get("part", {})}
-        part, pen, at = self.part(), self.message.pen, self._at
+        pen = self.message.pen
         if pen.silent:
             return b""
+        return self._kept() if self.extra else self._plain()
+
+    def _plain(self) -> bytes:
+        """Its last events, where it is nothing but what was said: that is written once."""
+        text, pen, at = _encode("".join(self._texts)), self.message.pen, self._at
+        if self.refusal:
+            final = self._final = b'{"type":"refusal","refusal":%b}' % text
+            out = pen.put(_REFUSAL_DONE, at, b',"refusal":', text)
+        else:
+            logprobs = _encode(self.logprobs) if self.logprobs else b"[]"
+            final = b'{"type":"output_text","text":%b,"annotations":[],"logprobs":%b}' % (text, logprobs)
+            self._final = final
+            out = pen.put(_TEXT_DONE, at, b',"text":', text, b',"logprobs":', logprobs)
+        return out + pen.put(_PART_DONE, at, b',"part":', final)
+
+    def _kept(self) -> bytes:
+        """Its last events, where it has members of its own."""
+        part, pen, at = self.part(), self.message.pen, self._at
         if self.refusal:
             out = pen.put(_REFUSAL_DONE, at, b',"refusal":', _encode(part["refusal"]))
         else:
             out = self._annotations(part)
             logprobs = _encode(part["logprobs"] or [])
             out += pen.put(_TEXT_DONE, at, b',"text":', _encode(part["text"]), b',"logprobs":', logprobs)
-        return out + pen.put(_PART_DONE, at, b',"part":', _encode(part))
+        final = self._final = _encode(part)
+        return out + pen.put(_PART_DONE, at, b',"part":', final)
 
     def _annotations(self, part: Json) -> bytes:
         """What it refers to, an event for each."""

@@ -7,7 +7,7 @@ ends; until then its last event waits. Only the first choice is written: this di
 
 from typing import Any
 
-from msgspec import json
+from msgspec import Raw, json
 
 from parley.failure import Failure, ParleyError
 from parley.fold import unfold
@@ -42,13 +42,15 @@ from parley.wire.openai_responses.drafts import (
     head_of,
     sealed_id,
 )
-from parley.wire.openai_responses.mirror import opened
+from parley.wire.openai_responses.mirror import Mirror, opened, opened_here
 from parley.wire.openai_responses.sealed import NAME, OURS
-from parley.wire.openai_responses.usage import incomplete_reason, usage_object
+from parley.wire.openai_responses.usage import incomplete_reason, usage_text
 from parley.wire.signature import apart
 
 Json = dict[str, Any]
 _CREATED, _IN_PROGRESS = head_of("response.created"), head_of("response.in_progress")
+_COMPLETED, _INCOMPLETE = head_of("response.completed"), head_of("response.incomplete")
+_FAILED = head_of("response.failed")
 
 
 def encode_response(response: ChatResponse, reply: Reply) -> bytes:
@@ -56,22 +58,23 @@ def encode_response(response: ChatResponse, reply: Reply) -> bytes:
     encoder = ResponseEncoder(reply, silent=True)
     for event in unfold(response):
         encoder.feed(event)
-    return json.encode(encoder.response)
+    return encoder.written()
 
 
 class ResponseEncoder:
-    """A stream for the caller; ``response`` is the object as it stands."""
+    """A stream for the caller. The response around it is ``_mirror``, for an answer of this wire ``_response``."""
 
     __slots__ = (
-        "_blocks", "_extra", "_finish", "_held", "_items", "_kept", "_message", "_pen", "_refused", "_reply", "_same",
-        "_usage", "response",
+        "_blocks", "_extra", "_finish", "_held", "_items", "_kept", "_message", "_mirror", "_pen", "_refused", "_reply",
+        "_response", "_same", "_usage",
     )  # fmt: skip
 
     def __init__(self, reply: Reply, silent: bool = False) -> None:
         self._reply = reply
         self._same = reply.wire == NAME
         self._pen = Pen(silent)
-        self.response: Json = {}
+        self._mirror: Mirror | None = None
+        self._response: Json = {}
         self._extra: Extra = {}
         # Reasoning items of a whole answer of this wire, one for each such block.
         self._kept: list[Json] = []
@@ -99,7 +102,7 @@ class ResponseEncoder:
 
     def fail(self, failure: Failure) -> bytes:
         """The one event that says that the answer failed; nothing may follow it."""
-        if not self.response:
+        if self._mirror is None and not self._response:
             members = {"code": failure.kind, "message": failure.message, "param": failure.param}
             return self._pen.write("error", members)
         error = {
@@ -108,8 +111,20 @@ class ResponseEncoder:
             "param": failure.param,
             "type": failure.kind,
         }
-        self.response.update(status="failed", error=error, output=self._output())
-        return self._pen.write("response.failed", {"response": self.response})
+        self._put("status", b'"failed"')
+        self._put("error", json.encode(error))
+        self._put("output", self._output())
+        return self._pen.put(_FAILED, b',"response":', self.written())
+
+    def written(self) -> bytes:
+        """The response as it stands, as JSON."""
+        return json.encode(self._response) if self._mirror is None else self._mirror.written()
+
+    def _put(self, name: str, value: bytes) -> None:
+        if self._mirror is None:
+            self._response[name] = Raw(value)
+        else:
+            self._mirror.put(name, value)
 
     # Beginning and end
 
@@ -117,10 +132,13 @@ class ResponseEncoder:
         self._usage = event.usage
         self._extra = event.extra if self._same else {}
         self._kept = [item for item in self._extra.get("output", ()) if item["type"] == "reasoning"]
-        self.response = opened(self._reply, event)
+        if self._same:
+            self._response = opened_here(self._reply, event)
+        else:
+            self._mirror = opened(self._reply, event)
         if self._pen.silent:
             return b""
-        response = b',"response":' + json.encode(self.response)
+        response = b',"response":' + self.written()
         return self._pen.put(_CREATED, response) + self._pen.put(_IN_PROGRESS, response)
 
     def _finished(self, event: Finish) -> bytes:
@@ -145,20 +163,18 @@ class ResponseEncoder:
 
     def _end(self, event: End) -> bytes:
         reason = self._reason()
-        status = "completed" if reason is None else "incomplete"
-        response = self.response
-        response.update(
-            status=status,
-            incomplete_details=None if reason is None else {"reason": reason},
-            output=self._output(),
-            usage=usage_object(event.usage or self._usage),
-        )
+        self._put("status", b'"completed"' if reason is None else b'"incomplete"')
+        self._put("incomplete_details", b"null" if reason is None else b'{"reason":%b}' % json.encode(reason))
+        self._put("output", self._output())
+        self._put("usage", usage_text(event.usage or self._usage))
         if self._same:
-            response.update({**self._extra, **event.extra})
-        return self._pen.write(f"response.{status}", {"response": response})
+            self._response.update({**self._extra, **event.extra})
+        if self._pen.silent:
+            return b""
+        return self._pen.put(_COMPLETED if reason is None else _INCOMPLETE, b',"response":', self.written())
 
-    def _output(self) -> list[Json]:
-        return [item.final if item.final is not None else item.item("incomplete") for item in self._items]
+    def _output(self) -> bytes:
+        return b"[%b]" % b",".join([item.final or item.text("incomplete") for item in self._items])
 
     # Blocks
 
@@ -189,7 +205,7 @@ class ResponseEncoder:
     def _words(self, index: int, block: Text | Refusal) -> bytes:
         """A part of the open message, or of a new one."""
         frame = self._frame(block)
-        self._refused |= isinstance(block, Refusal)
+        self._refused |= type(block) is Refusal
         out, message = b"", self._message
         if message is None or ("id" in frame and frame["id"] != message.id):
             self._leave()
@@ -227,7 +243,7 @@ class ResponseEncoder:
         given = self._frame(block).get("id")
         if type(given) is str and given:
             return given
-        answer: str = self.response.get("id", "")
+        answer: str = self._response.get("id", "") if self._mirror is None else self._mirror.id
         return f"{kind}_{answer.removeprefix('resp_')}_{len(self._items)}"
 
     def _delta(self, event: Delta) -> bytes:

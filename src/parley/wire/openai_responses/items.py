@@ -59,7 +59,8 @@ def turns_of(value: Any) -> list[Message]:
     if type(value) is not list:
         raise wrong("input", str, list)
     found: list[Message] = []
-    for index, (item, turn) in enumerate(zip(value, each(value, "input", _item), strict=True)):
+    for index, turn in enumerate(each(value, "input", _item)):
+        item = value[index]
         last = found[-1] if found else None
         if last is not None and last.role == "assistant" == turn.role:
             found[-1] = _joined(last, turn, item)
@@ -100,7 +101,8 @@ def _message(value: dict[str, Any]) -> Turn:
 def _unlabelled(value: dict[str, Any]) -> None:
     """Take out what only labels past output, checked."""
     for name in _LABELS:
-        optional(value, name, str)
+        if name in value:
+            optional(value, name, str)
 
 
 def _content(value: dict[str, Any], name: str) -> tuple[Block, ...]:
@@ -182,6 +184,8 @@ def _part(given: dict[str, Any]) -> Block:
 
 def _text(value: dict[str, Any]) -> Block:
     text = required(value, "text", str)
+    if not value:
+        return Text(text)
     optional(value, "logprobs", list)
     if not value.get("annotations"):
         optional(value, "annotations", list)

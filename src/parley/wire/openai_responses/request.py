@@ -22,6 +22,7 @@ LEAST_OUTPUT = 16
 
 _STR, _BOOL, _INT = Scalar((str,)), Scalar((bool,)), Scalar((int,))
 _LIST, _DICT = Scalar((list,)), Scalar((dict,))
+_LIMIT = Scalar((int,), LEAST_OUTPUT)
 _DIRECT: dict[str, Scalar] = {
     "model": _STR,
     "stream": _BOOL,
@@ -90,11 +91,10 @@ def _request(body: dict[str, Any], *, counting: bool) -> ChatRequest:
         if not counting:
             raise missing("model")
         direct["model"] = ""
-    limit = body.get("max_output_tokens")
+    limit = body.pop("max_output_tokens", None)
     if limit is not None:
-        check("max_output_tokens", limit, Scalar((int,), LEAST_OUTPUT))
+        check("max_output_tokens", limit, _LIMIT)
         direct["max_tokens"], direct["max_tokens_field"] = limit, "max_output_tokens"
-    body.pop("max_output_tokens", None)
     ahead = _ahead(body)
     messages = (*ahead, *_turns(body, aside, wanted=not (counting or (ahead and _is_prompt(ahead[0])))))
     _choose(body, aside, direct)
@@ -117,22 +117,30 @@ def _request(body: dict[str, Any], *, counting: bool) -> ChatRequest:
 
 def _scalars(body: dict[str, Any], aside: Extra) -> dict[str, Any]:
     """The members that need no reading, checked; the declared ones without a place of their own stay in ``body``."""
-    direct = {}
-    for name in [name for name in body if name in _DECLARED]:
-        value = body[name]
-        if value is None:
+    direct: dict[str, Any] = {}
+    for name, value in list(body.items()):
+        scalar = _DECLARED.get(name)
+        if scalar is not None and (value is None or _is_placed(name, value, scalar, direct, aside)):
             del body[name]
-            continue
-        check(name, value, _DECLARED[name])
-        if name in _DIRECT:
-            direct[name] = body.pop(name)
-        elif name in _ASIDE or value in _UNASKED.get(name, ()):
-            aside[name] = body.pop(name)
-    _check_conversation(aside.get("conversation"))
-    for key, value in body.get("metadata", {}).items():
-        if type(value) is not str:
-            raise wrong(f"metadata.{key}", str)
+    if "conversation" in aside:
+        _check_conversation(aside["conversation"])
+    if "metadata" in body:
+        for key, value in body["metadata"].items():
+            if type(value) is not str:
+                raise wrong(f"metadata.{key}", str)
     return direct
+
+
+def _is_placed(name: str, value: Any, scalar: Scalar, direct: dict[str, Any], aside: Extra) -> bool:
+    """Check the member, and put it where it belongs, if it has a place of its own."""
+    check(name, value, scalar)
+    if name in _DIRECT:
+        direct[name] = value
+    elif name in _ASIDE or value in _UNASKED.get(name, ()):
+        aside[name] = value
+    else:
+        return False
+    return True
 
 
 def _check_conversation(value: Any) -> None:

@@ -68,20 +68,16 @@ def _count(holder: Any, name: str) -> int | None:
     return int(found) if type(found) is int or type(found) is float else None
 
 
-def usage_object(usage: Usage | None) -> dict[str, Any] | None:
-    """Tokens; the details are not optional here, so that an unknown one is 0."""
+def usage_text(usage: Usage | None) -> bytes:
+    """Tokens as JSON; the details are not optional here, so that an unknown one is 0."""
     if usage is None:
-        return None
-    return {
-        "input_tokens": usage.input,
-        "input_tokens_details": {
-            "cached_tokens": usage.cached or 0,
-            "cache_write_tokens": usage.cache_write or 0,
-        },
-        "output_tokens": usage.output,
-        "output_tokens_details": {"reasoning_tokens": usage.reasoning or 0},
-        "total_tokens": usage.input + usage.output,
-    }
+        return b"null"
+    asked, made = usage.input, usage.output
+    counts = (asked, usage.cached or 0, usage.cache_write or 0, made, usage.reasoning or 0, asked + made)
+    return (
+        b'{"input_tokens":%d,"input_tokens_details":{"cached_tokens":%d,"cache_write_tokens":%d},'
+        b'"output_tokens":%d,"output_tokens_details":{"reasoning_tokens":%d},"total_tokens":%d}' % counts
+    )
 
 
 _REASONS: dict[str, Stop] = {
