@@ -125,7 +125,7 @@ def test_key_and_base_variables_are_unique() -> None:
 
 def test_no_member_of_a_row_is_misspelt() -> None:
     row_members = {"title", "aliases", "keys", "bases", "port", "open", "discovered", "pending", "default", "wires"}
-    row_members |= {"can", "cannot"}
+    row_members |= {"can", "cannot", "listed"}
     quirks = {"rename", "drop", "defaults", "options"}
     wire_members = {"wire", "base", "suffix", "paths", "offers", "extensions", "auth", "home", "transport"} | quirks
     wire_members |= {"can", "cannot"}

@@ -82,7 +82,8 @@ class VendorWire(Struct, frozen=True, kw_only=True):
 
 class Vendor(Struct, frozen=True, kw_only=True):
     """One row. ``keys`` and ``bases`` are environment variables, best first; ``port`` where it listens on this
-    machine; ``open`` works without a key; ``discovered`` is looked for there;
+    machine; ``open`` works without a key; ``discovered`` is looked for there, by asking for
+    ``listed``, paths of which one answers with its models;
     ``default`` the wire meant when none is named, maybe a ``pending`` one."""
 
     name: str
@@ -96,6 +97,7 @@ class Vendor(Struct, frozen=True, kw_only=True):
     port: int | None = None
     open: bool = False
     discovered: bool = False
+    listed: tuple[str, ...] = ("/v1/models",)
 
     def choose(self, wire: str | None = None) -> VendorWire | None:
         """The wire of that name (the default one for None), None where it is not spoken (yet)."""

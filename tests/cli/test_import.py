@@ -1,5 +1,6 @@
 """``parley import``: what another program's models become, and what is told instead."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,17 @@ def imported(folder: Path, capsys: Any, *texts: str) -> tuple[Loaded, str, dict[
     loaded = load(folder / "parley.yaml", {"CLOUD_KEY": "k"})
     assert (loaded.problems, loaded.rejected) == ((), ())
     return loaded, err, yaml.safe_load(out)
+
+
+def test_the_same_as_json(folder, capsys):
+    write(folder, "luna.yaml", LUNA)
+    assert outcome(["import", "luna.yaml"]) == 0
+    plain = yaml.safe_load(capsys.readouterr().out)
+    assert outcome(["import", "--json", "luna.yaml"]) == 0
+    out = capsys.readouterr().out
+    assert json.loads(out) == plain
+    (folder / "parley.yaml").write_text(out)
+    assert load(folder / "parley.yaml", {}).problems == ()
 
 
 def test_a_model_with_its_weights(folder, capsys):

@@ -141,6 +141,8 @@ def test_what_was_spent_of_a_budget_is_shown(keys, folder):
         exchanges(link, [spend])
         exchanges(link, [spend])
     assert json.loads(keys("list", "--json")[1])[0]["spent"] == 0.25
+    assert json.loads(keys("rotate", made["id"], "--json")[1])["spent"] == 0.25
+    assert json.loads(keys("revoke", made["id"], "--json")[1])["spent"] == 0.25
 
 
 @pytest.mark.parametrize(
@@ -158,6 +160,8 @@ def test_what_was_spent_of_a_budget_is_shown(keys, folder):
         (["create", "a", "--sources", "everywhere"], "everywhere"),
         (["create", "a", "--expires", "soon"], "duration"),
         (["create", "a", "--tag", "blue"], "K=V"),
+        (["create", "a", "--tag", "=blue"], "'=blue'"),
+        (["create", "a", "--tag", "team=blue", "--tag", "team=red"], "twice"),
         (["create", "a", "--default", "blue"], "K=V"),
         (["create", "a", "--default", "model=x"], "model cannot be set"),
         (["create", "a", "--default", "temperature=warm"], "another type"),

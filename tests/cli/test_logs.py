@@ -98,6 +98,10 @@ def test_only_some(logs):
 
     assert ids("-n", "1") == ["req_3"]
     assert ids("--key", "key_a") == ["req_1"]
+    assert ids("--key", "alice") == ["req_1", "req_3"]
+    assert ids("--key", "alice", "--outcome", "ok") == ["req_1", "req_3"]
+    assert ids("--key", "nobody") == []
+    assert ids("--operation", "createChatCompletion", "-n", "1") == ["req_3"]
     assert ids("--outcome", "error") == ["req_2"]
     assert ids("--status", "404") == ["req_2"]
     assert ids("--request", "req_1") == ["req_1"]

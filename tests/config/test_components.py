@@ -200,6 +200,7 @@ def test_scopes_and_namespaces_say_who_loads_what(tmp_path: Path):
     assert set(read(tmp_path, scoped, ours, elsewhere).settings.components) == {"b", "c"}
     named = read(tmp_path, scoped, ours, elsewhere, env={"APP_ID": "other", "NAMESPACE": "here"}).settings
     assert set(named.components) == {"a", "b"}
+    assert named.dapr_app == "other"
 
 
 def test_other_kinds_are_left_alone(tmp_path: Path):

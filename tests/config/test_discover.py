@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
+from parley.config import Discovered
 from parley.config import discover as looking
 from parley.config.discover import discover, usual_ports
 
@@ -123,6 +124,37 @@ def test_a_server_without_models() -> None:
     assert found.models == ()
 
 
+@pytest.mark.parametrize("path", [b"/v1/models", b"/api/tags"])
+@pytest.mark.parametrize("listed", [LISTED, b'{"models":[{"name":"a","model":"a"},{"name":"b/c"},{},5]}'])
+def test_one_of_two_paths_is_enough(path: bytes, listed: bytes) -> None:
+    """The other one is not there, or never answers."""
+    left = threading.Event()
+
+    def serve(peer: socket.socket) -> None:
+        with peer:
+            if _request(peer).startswith(b"GET " + path):
+                peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(listed), listed))
+            left.wait(LONG)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as stack:
+        listener.settimeout(LONG)
+        stack.callback(left.set)
+        asking = threading.Thread(target=lambda: told.extend(discover([("ollama", listener.getsockname()[1])])))
+        told: list[Discovered] = []
+        began = time.monotonic()
+        asking.start()
+        serving = [threading.Thread(target=serve, args=(listener.accept()[0],)) for _ in range(2)]
+        for one in serving:
+            one.start()
+        asking.join(LONG)
+        left.set()
+        for one in serving:
+            one.join(LONG)
+    (found,) = told
+    assert found.models == ("a", "b/c")
+    assert time.monotonic() - began < LONG
+
+
 @pytest.mark.parametrize(
     "serve",
     [
@@ -162,8 +194,8 @@ def test_all_are_asked_at_the_same_time_and_keep_their_order() -> None:
     with ExitStack() as stack:
         serves = [after_all(one) for one in (lambda peer: None, answer(LISTED), _request, answer(LISTED))]
         ports = [stack.enter_context(server(serve)) for serve in serves]
-        doors = list(zip(("ollama", "llama.cpp", "vllm", "lmstudio"), ports, strict=True))
-        found = discover([*doors, ("sglang", closed_port())])
+        doors = list(zip(("sglang", "llama.cpp", "vllm", "lmstudio"), ports, strict=True))
+        found = discover([*doors, ("ollama", closed_port())])
     assert [item.provider.name for item in found] == ["llama.cpp", "lmstudio"]
 
 

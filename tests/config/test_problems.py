@@ -203,8 +203,15 @@ limits: {body: 5 apples}
         (10, 68): "expected a whole number,",
         (11, 13): '"a" for every endpoint i',
         (11, 35): 'unknown key "shared"',
-        (12, 16): "expected a size such as ",
+        (12, 16): 'unknown unit "APPLES": e',
     }
+
+
+def test_amounts_are_told_as_well_beside_other_mistakes() -> None:
+    loaded = load_text("auth: 5\nconversations: {retention: 30 days}\nlimits: {body: 5 XB}\n", {})
+    assert [problem.line for problem in loaded.problems] == [1, 2, 3]
+    assert 'unknown unit "days": expected a duration' in loaded.problems[1].message
+    assert 'unknown unit "XB": expected a size' in loaded.problems[2].message
 
 
 def test_a_wrong_provider_is_not_held_against_its_targets() -> None:

@@ -77,6 +77,105 @@ def test_two_streams_have_two_names() -> None:
     assert "two streams are named" in load_text(f"streams: [{one}, {one}]", {}).problems[0].message
 
 
+WHOLE = """
+listen: [127.0.0.1:4242]
+grpc: 127.0.0.1:50001
+store: sqlite:///parley.db
+include: []
+providers:
+  openai:
+    type: openai
+    api_key: ${OPENAI_API_KEY}
+    endpoints: [https://us.api.openai.com/v1, https://eu.api.openai.com/v1]
+    balance: round_robin
+    timeouts: {connect: 5s, first_byte: 60s, idle: 60s, total: 600s}
+    headers: {OpenAI-Organization: org-1}
+    max_concurrency: 200
+  anthropic: {api_key: k}
+models:
+  - model: fast
+    endpoint: chat
+    targets: [openai/gpt-4o-mini, {to: anthropic/claude-haiku-4-5, weight: 2}]
+    strategy: fallback
+    settings: {}
+    defaults: {temperature: 0.2}
+    overrides: {max_tokens: 1000}
+    retries: {attempts: 3, on: [408, 429, 5xx, connect]}
+    unknown_fields: forward
+    share: false
+auth: {required: false, admin_key: ${PARLEY_ADMIN_KEY:-}}
+limits: {body: 10MiB, upload: 512MiB, header: 16KiB, header_time: 10s, body_time: 30s, connections: 2000, streams: 1000}
+addresses: {nodes: [127.0.0.0/8], fetch: []}
+conversations: {retention: 30d}
+cache: {responses: off}
+prices: {openai/gpt-4o-mini: {input: 0.15, output: 0.60}}
+connections: {main: nats://127.0.0.1:4222}
+streams:
+  - requests: nats://parley.requests
+    responses: nats://parley.responses
+    max_handlers: 100
+    dead_letter: nats://parley.dead
+    retries: {deliveries: 5, backoff: 1s..60s}
+node:
+  id: node-a
+  network: nats://127.0.0.1:4222
+"""
+
+
+def test_a_file_with_everything_in_it() -> None:
+    loaded = load_text(WHOLE, {"OPENAI_API_KEY": "k"})
+    assert loaded.problems == ()
+    (stream,) = loaded.settings.streams
+    assert (stream.max_handlers, stream.dead_letter) == (100, "nats://parley.dead")
+
+
+def stream_with(member: str) -> Stream:
+    loaded = load_text(f"streams: [{{requests: 'mem://q', responses: 'mem://a', {member}}}]", {})
+    assert loaded.problems == ()
+    return loaded.settings.streams[0]
+
+
+@pytest.mark.parametrize(
+    ("member", "deliveries", "redeliveries", "pauses"),
+    [
+        ("retries: {deliveries: 5, backoff: 1s..60s}", 5, 4, (1.0, 60.0)),
+        ("retries: {deliveries: 1}, deliveries: 9", 1, 0, (1.0, 300.0)),
+        ("retries: {backoff: 500ms .. 2m}, redeliveries: 2", 5, 2, (0.5, 120.0)),
+        ("retries: {backoff: 10m}", 5, 0, (600.0, 600.0)),
+        ("retries: {backoff: 5}", 5, 0, (5.0, 300.0)),
+    ],
+)
+def test_what_is_given_back_and_for_how_long(
+    member: str, deliveries: int, redeliveries: int, pauses: tuple[float, float]
+) -> None:
+    stream = stream_with(member)
+    assert (stream.deliveries, stream.redeliveries) == (deliveries, redeliveries)
+    assert (stream.first_pause, stream.longest_pause) == pauses
+
+
+def test_another_mistake_makes_none_of_them() -> None:
+    stream = "{requests: 'mem://q', responses: 'mem://a', retries: {deliveries: 5, backoff: 1s..60s}}"
+    (problem,) = load_text(f"auth: 5\nstreams: [{stream}]\n", {}).problems
+    assert problem.line == 1
+
+
+@pytest.mark.parametrize(
+    ("member", "column", "message"),
+    [
+        ("deliveries: 0", 17, "at least 1"),
+        ("backoff: 60s..1s", 14, "shorter than the first"),
+        ("backoff: 1s..", 14, "two of them as 1s..60s"),
+        ("backoff: soon", 14, "expected a duration"),
+        ("delivery: 3", 5, "unknown key"),
+    ],
+)
+def test_retries_that_cannot_be(member: str, column: int, message: str) -> None:
+    loaded = load_text(f"streams:\n- requests: mem://q\n  responses: mem://a\n  retries:\n    {member}\n", {})
+    (problem,) = loaded.problems
+    assert message in problem.message
+    assert (problem.line, problem.column) == (5, column)
+
+
 @pytest.mark.parametrize("key", ["max_handlers: 0", "attempts: 0", "deliveries: 0", "redeliveries: -1", "timeout: x"])
 def test_numbers_have_bounds(key: str) -> None:
     assert load_text(f"streams: [{{requests: 'mem://q', responses: 'mem://a', {key}}}]", {}).problems

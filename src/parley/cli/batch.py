@@ -29,12 +29,14 @@ def batch() -> None:
 @click.option("--attempts", type=click.IntRange(1, 1000), help="Tries of a line in all; default: the configuration's.")
 @click.option("--retry-failed", is_flag=True, help="Ask again what an earlier run gave up.")
 @click.option("--json", "as_json", is_flag=True, hidden=True, help="The summary is JSON in any case.")
+@store_option
 @source_options
 def run(
     input_file: Path,
     output_file: Path,
     source: Source,
     as_json: bool,
+    store: str | None,
     **wishes: Any,
 ) -> None:
     """Answer every line of IN.jsonl into OUT.jsonl, and print a summary.
@@ -44,7 +46,7 @@ def run(
     """
     from parley.cli.batch_run import Wishes, execute
 
-    execute(input_file, output_file, source, Wishes(**wishes))
+    execute(input_file, output_file, source._replace(store=store), Wishes(**wishes))
 
 
 @batch.command()

@@ -70,6 +70,10 @@ def execute(input_file: Path, output_file: Path, source: Source, wishes: Wishes)
     before = (files.done.count, files.failed.count)
     if sum(before) > check.requests:
         stop(Code.USAGE, f"{output_file} holds more answers than {input_file} has requests.", "Name another OUT.jsonl.")
+    if wishes.url is not None and sum(before) < check.requests:
+        from parley.cli.remote import reach
+
+        reach(wishes.url)
     progress = Progress(check.requests, before, time.monotonic())
     progress.spent = files.done.spent
     job = Job(files, settings, wishes, progress)

@@ -101,4 +101,5 @@ def _run(doing: Coroutine[Any, Any, T]) -> T:
     except UnfitAddressError as error:
         stop(Code.USAGE, f"{error}.", f"{error.hint}." if error.hint else "")
     except BrokerError as error:
-        stop(Code.USAGE if error.fatal else Code.UNREACHABLE, f"{error}.")
+        denied = Code.AUTHENTICATION if error.denied else Code.UNREACHABLE
+        stop(Code.USAGE if error.fatal else denied, f"{error}.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from parley.cli.exits import Code
-from parley.cli.options import Source, refused, source_argument, source_options
+from parley.cli.options import Source, source_argument, source_options, store_option
 
 if TYPE_CHECKING:
     from parley.cli.probe import Probe
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of the file, for editors, and do nothing else.")
 @click.option("--live", is_flag=True, help="Also ask every target's provider whether it is there.")
-@refused("--store")
+@store_option
 @source_options
-def check(source: Source, as_json: bool, schema: bool, live: bool) -> None:
+def check(source: Source, as_json: bool, schema: bool, live: bool, store: str | None) -> None:
     """Check CONFIG without serving it.
 
     Every problem is printed with file, line and column, the line itself, and the way out: those that stop the start,
@@ -32,7 +32,7 @@ def check(source: Source, as_json: bool, schema: bool, live: bool) -> None:
     if schema:
         _schema()
         return
-    found = find(source)
+    found = find(source._replace(store=store))
     probes = _probe(found) if live and not found.told else []
     if as_json:
         click.echo(json.dumps(report(found, probes), ensure_ascii=False, indent=2))

@@ -49,8 +49,3 @@ def stop(code: Code, message: str, fix: str = "") -> NoReturn:
     if fix:
         click.echo(fix, err=True)
     raise click.exceptions.Exit(code)
-
-
-def not_yet(what: str) -> NoReturn:
-    """End with a usage error: ``what`` is planned and not built."""
-    stop(Code.USAGE, f"{what} is not available yet.")

@@ -1,5 +1,6 @@
 """``parley import``: configurations of other programs, as one of ours."""
 
+import json
 from pathlib import Path
 
 import click
@@ -10,7 +11,8 @@ from parley.cli.options import FILE
 
 @click.command(name="import")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=FILE)
-def import_(files: tuple[Path, ...]) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, which is YAML as well.")
+def import_(files: tuple[Path, ...], as_json: bool) -> None:
     """Print a configuration made of LocalAI model files, Dapr component files or LiteLLM's config.yaml.
 
     What could not be carried over is told on stderr. Paths in the output are as seen from the current folder: save it
@@ -29,7 +31,8 @@ def import_(files: tuple[Path, ...]) -> None:
     for note in made.notes:
         click.echo(f"{note.where}: {note.text}", err=True)
     if made.config["models"] or not problems:
-        click.echo(_head(files) + written(made.config), nl=False)
+        text = json.dumps(made.config, ensure_ascii=False, indent=2, default=str) + "\n"
+        click.echo(text if as_json else _head(files) + written(made.config), nl=False)
     raise click.exceptions.Exit(Code.USAGE if problems else Code.OK)
 
 

@@ -78,10 +78,14 @@ def _dialect(part: str) -> None:
 
 
 def _tags(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> dict[str, str]:
-    pairs = [text.partition("=") for text in value]
-    if wrong := [name for name, sign, _ in pairs if not (name and sign)]:
-        raise click.BadParameter(f"{wrong[0]!r}: write it as K=V.", ctx, param)
-    return {name: said for name, _, said in pairs}
+    made: dict[str, str] = {}
+    for text in value:
+        name, sign, said = text.partition("=")
+        if not (name and sign):
+            raise click.BadParameter(f"{text!r}: write it as K=V.", ctx, param)
+        if made.setdefault(name, said) != said:
+            raise click.BadParameter(f"{name!r} is given twice; a key has each tag once.", ctx, param)
+    return made
 
 
 def _where(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -171,9 +175,10 @@ def revoke(place: "Place", as_json: bool, name: str) -> None:
     _there(place, name)
     with linked(place) as link:
         key = stored.revoke(link, _meant(link, name), time.time())
+        spent = _spent(link, key)
     click.echo(f"Revoked {key.holder.name}. {SEEN}", err=True)
     if as_json:
-        click.echo(json.dumps(_shown(key), ensure_ascii=False))
+        click.echo(json.dumps(_shown(key, spent=spent), ensure_ascii=False))
 
 
 @keys.command()
@@ -192,9 +197,10 @@ def rotate(place: "Place", as_json: bool, name: str, grace: float) -> None:
         text = key_text(stored.kind_of(link, found), secrets.token_bytes(32))
         now = time.time()
         key = stored.rotate(link, found, digest_of(text.encode()), now, grace)
+        spent = _spent(link, key)
     old = f"The old one holds until {_time(now + grace)}." if grace else "The old one does not hold any more."
     click.echo(f"{old} Keep the new one: it is not shown again. {SEEN}", err=True)
-    click.echo(json.dumps(_shown(key, text), ensure_ascii=False) if as_json else text)
+    click.echo(json.dumps(_shown(key, text, spent), ensure_ascii=False) if as_json else text)
 
 
 def _named(name: str) -> str:
@@ -225,6 +231,13 @@ def _meant(link: Any, name: str) -> str:
     from parley.store import keys as stored
 
     return stored.holder_of(link, digest_of(name.encode())) if is_key(name) else name
+
+
+def _spent(link: Any, key: "Key") -> int:
+    """In picodollars."""
+    from parley.store import counters
+
+    return counters.spent(link, [key.holder], time.time()).get(key.holder.id, 0)
 
 
 def _shown(key: "Key", text: str | None = None, spent: int = 0) -> dict[str, Any]:

@@ -25,7 +25,7 @@ FILTERS = ("key", "model", "provider", "target", "operation", "dialect")
 
 def _filters(command: Any) -> Any:
     for name in reversed(FILTERS):
-        word = "the id of its key" if name == "key" else f"its {name}"
+        word = "the id or the name of its key" if name == "key" else f"its {name}"
         command = click.option(f"--{name}", metavar=name.upper(), help=f"Only requests with {word}.")(command)
     return command
 

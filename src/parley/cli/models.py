@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from parley.cli.exits import Code, stop
-from parley.cli.options import Source, refused, source_options
+from parley.cli.options import Source, source_options, store_option
 
 if TYPE_CHECKING:
     from parley.cli.source import Found
@@ -32,16 +32,16 @@ class Row(NamedTuple):
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 @click.option("--url", metavar="URL", help="Ask the gateway running there instead of reading the configuration.")
-@refused("--store")
+@store_option
 @source_options
-def models(source: Source, as_json: bool, url: str | None) -> None:
+def models(source: Source, as_json: bool, url: str | None, store: str | None) -> None:
     """List what can be asked for, and what answers it."""
     if url is not None:
         _remote(url, as_json)
         return
     from parley.cli.source import find, usable
 
-    found = usable(find(source))
+    found = usable(find(source._replace(store=store)))
     listed = list(rows(found))
     if as_json:
         click.echo(json.dumps([row._asdict() for row in listed], ensure_ascii=False, indent=2))

@@ -7,20 +7,19 @@ from typing import Any, NamedTuple
 
 import click
 
-from parley.cli.exits import not_yet
-
 Command = Callable[..., Any]
 FILE = click.Path(path_type=Path)
 
 
 class Source(NamedTuple):
     """Where the settings come from, as asked for. ``config`` None: parley.yaml of this folder if there is one;
-    ``components`` are folders of Dapr component files."""
+    ``components`` are folders of Dapr component files, ``store`` is used instead of the configuration's."""
 
     config: Path | None = None
     env_file: Path | None = None
     discover: bool = True
     components: tuple[Path, ...] = ()
+    store: str | None = None
 
 
 def source_options(command: Command) -> Command:
@@ -79,19 +78,3 @@ store_option = click.option(
     callback=_url,
     help="The store, sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE; default: the configuration's.",
 )
-
-
-def refused(*options: str) -> Callable[[Command], Command]:
-    """Options that the product will have: using one ends with "not available yet", by name."""
-
-    def add(command: Command) -> Command:
-        for option in options:
-            command = click.option(option, hidden=True, expose_value=False, callback=_refuse)(command)
-        return command
-
-    return add
-
-
-def _refuse(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
-    if value is not None:
-        not_yet(param.opts[0])

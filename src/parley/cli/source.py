@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 from msgspec import Struct
+from msgspec.structs import replace
 
 from parley import vendors
 from parley.cli.envfile import read
@@ -74,7 +75,7 @@ def find(source: Source) -> Found:
         one.provider.name: one.models for one in local if loaded.settings.providers[one.provider.name] is one.provider
     }
     return Found(
-        settings=loaded.settings,
+        settings=loaded.settings if source.store is None else replace(loaded.settings, store=source.store),
         problems=loaded.problems,
         rejected=loaded.rejected,
         absent=loaded.absent,

@@ -16,6 +16,7 @@ BYTES = {
 }  # fmt: skip
 NUMBER = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
 DURATION_PATTERN = r"^\s*\d+(\.\d+)?\s*(ms|s|m|h|d)?\s*$"
+PAUSES_PATTERN = r"^\s*\d+(\.\d+)?\s*(ms|s|m|h|d)?\s*(\.\.\s*\d+(\.\d+)?\s*(ms|s|m|h|d)?\s*)?$"
 SIZE_PATTERN = r"^\s*\d+(\.\d+)?\s*([kKmMgGtT][iI]?[bB]|[bB])?\s*$"
 
 
@@ -26,6 +27,20 @@ def duration(value: Amount) -> float:
     if seconds > LONGEST:
         raise ValueError("must be at most 36500d")
     return seconds
+
+
+def pauses(value: Amount, most: float) -> tuple[float, float]:
+    """Seconds of the first pause and of the longest, as in 1s..60s; where one stands alone the longest is ``most``, or
+    that one where it is longer. Raises ValueError saying what was expected."""
+    left, between, right = value.partition("..") if isinstance(value, str) else (value, "", "")
+    try:
+        first = duration(left)
+        last = duration(right) if between else max(first, most)
+    except ValueError as error:
+        raise ValueError(f"{error}, and two of them as 1s..60s") from None
+    if last < first:
+        raise ValueError("the longest pause is shorter than the first: expected such as 1s..60s")
+    return first, last
 
 
 def size(value: Amount) -> int:

@@ -26,29 +26,35 @@ def usual_ports() -> tuple[tuple[str, int], ...]:
 
 
 def discover(ports: Ports | None = None, host: str = LOOPBACK) -> tuple[Discovered, ...]:
-    """Servers that answer GET /v1/models with a list, in the order of ``ports`` (the usual ones).
+    """Servers that answer a GET of /v1/models, or of what their row names, with a list, in the order of ``ports`` (the
+    usual ones).
 
     Takes at most 50 ms where nobody listens and about 350 ms in all, however many ports there are.
     """
     doors: list[_Door] = []
     try:
-        doors.extend(_Door(name, host, port) for name, port in (usual_ports() if ports is None else ports))
+        for name, port in usual_ports() if ports is None else ports:
+            doors.extend(_Door(name, host, port, path) for path in vendors.vendors()[name].listed)
         _ask_all([door for door in doors if door.knock()])
     except OSError:
         return ()
     finally:
         for door in doors:
             door.socket.close()
-    found = (_discovered(door) for door in doors)
-    return tuple(item for item in found if item is not None)
+    found: dict[str, Discovered] = {}
+    for door in doors:
+        item = _discovered(door)
+        if item is not None:
+            found.setdefault(door.name, item)
+    return tuple(found.values())
 
 
 class _Door:
     """One server being asked: first the connection, then the request, then the answer."""
 
-    def __init__(self, name: str, host: str, port: int) -> None:
+    def __init__(self, name: str, host: str, port: int, path: str) -> None:
         self.name, self.host, self.port = name, host, port
-        self.request = f"GET /v1/models HTTP/1.0\r\nHost: {host}:{port}\r\nAccept: application/json\r\n\r\n".encode()
+        self.request = f"GET {path} HTTP/1.0\r\nHost: {host}:{port}\r\nAccept: application/json\r\n\r\n".encode()
         self.answer = b""
         self.connected = False
         self.socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
@@ -87,6 +93,10 @@ class _Door:
         self.answer += data
         return bool(data) and len(self.answer) <= LARGEST and _body(self.answer) is None
 
+    def told_by(self, other: "_Door") -> bool:
+        """Whether what is behind this one has told its models there."""
+        return other.name == self.name and _discovered(other) is not None
+
     @property
     def wanted(self) -> int:
         """What to wait for."""
@@ -103,7 +113,7 @@ def _ask_all(doors: list[_Door]) -> None:
         for door in doors:
             if not door.connected:
                 _drop(selector, door)
-        _turn(selector, began + CONNECT + ANSWER, lambda _: True)
+        _turn(selector, began + CONNECT + ANSWER, lambda door: not any(map(door.told_by, doors)))
 
 
 def _turn(selector: selectors.BaseSelector, until: float, waits: Callable[[_Door], bool]) -> None:
@@ -147,16 +157,17 @@ def _discovered(door: _Door) -> Discovered | None:
 
 
 def _models(body: bytes) -> tuple[str, ...] | None:
-    """Model ids of an OpenAI model list; Ollama says null for none."""
+    """Model ids of an OpenAI model list; Ollama says null for none, and ``models`` with names in its own list."""
     try:
-        listed = json.loads(body)["data"]
+        found = json.loads(body)
+        listed = found["models"] if "models" in found and "data" not in found else found["data"]
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
     if listed is None:
         return ()
     if not isinstance(listed, list):
         return None
-    ids = (item.get("id") for item in listed if isinstance(item, dict))
+    ids = (item.get("id", item.get("name")) for item in listed if isinstance(item, dict))
     return tuple(item for item in ids if isinstance(item, str) and item)
 
 

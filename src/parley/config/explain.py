@@ -1,6 +1,6 @@
 """Every way in which plain values do not fit the shape, each with its path. Only imported when there is one."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import msgspec
@@ -8,6 +8,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.validators import extend
 from msgspec import Struct
 
+from parley.config.amounts import DURATION_PATTERN, SIZE_PATTERN, duration, size
 from parley.config.build import unknown_key
 from parley.config.document import Document, Path
 from parley.config.problem import Problem, listed, suggest
@@ -17,6 +18,8 @@ WORDS = {"string": "text", "integer": "a whole number", "number": "a number", "b
          "array": "a list", "object": "a mapping", "null": "nothing"}  # fmt: skip
 KINDS: dict[type, str] = {str: "text", bool: "true or false", int: "a whole number", float: "a number",
                           list: "a list", dict: "a mapping", type(None): "nothing"}  # fmt: skip
+
+_AMOUNTS: dict[Any, Callable[[Any], Any]] = {DURATION_PATTERN: duration, SIZE_PATTERN: size}
 
 
 class Misfits(Struct, frozen=True):
@@ -132,6 +135,12 @@ def _mismatch(error: Any) -> tuple[str, str]:
         given = f'"{value}" is not' if isinstance(value, str) else "not"
         return f"{given} one of {listed(choices)}", suggest(str(value), choices, f"write {listed(choices)}")
     if error.validator == "pattern":
+        read = _AMOUNTS.get(error.validator_value)
+        try:
+            if read is not None:
+                read(value)
+        except ValueError as problem:
+            return str(problem), ""
         wanted = str(error.schema.get("description", "another form"))
         return f"expected {wanted[0].lower()}{wanted[1:].rstrip('.')}", ""
     kinds = _kinds(error)

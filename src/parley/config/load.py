@@ -11,7 +11,7 @@ from parley import vendors
 from parley.config.batched import batches_of
 from parley.config.build import Builder
 from parley.config.cached import caching_of
-from parley.config.components.made import PLACES, Gathered
+from parley.config.components.made import PLACES, Gathered, app_id
 from parley.config.document import Document
 from parley.config.edge import (
     INSTALL_GRPC,
@@ -204,6 +204,7 @@ def _settings(file: File, report: Report, pieces: list[Piece], around: _Around) 
         slow=slow_of(file, report),
         telemetry=telemetry_of(file, report),
         dapr_token=around.env.get("DAPR_API_TOKEN", "").strip(),
+        dapr_app=app_id(around.env),
         admin_key=(file.auth.admin_key or "").strip(),
         auth_required=file.auth.required,
         store=store_of(file, report),

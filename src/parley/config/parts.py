@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from parley.config.amounts import DURATION_PATTERN, SIZE_PATTERN
+from parley.config.amounts import DURATION_PATTERN, PAUSES_PATTERN, SIZE_PATTERN
 from parley.settings import Recording
 
 Duration: TypeAlias = Annotated[
@@ -12,6 +12,13 @@ Duration: TypeAlias = Annotated[
     Meta(
         description="A duration such as 500ms, 5s, 1m, 2h or 30d, or a number of seconds.",
         extra_json_schema={"pattern": DURATION_PATTERN},
+    ),
+]
+Pauses: TypeAlias = Annotated[
+    int | float | str,
+    Meta(
+        description="The first pause and the longest, such as 1s..60s, or the first alone.",
+        extra_json_schema={"pattern": PAUSES_PATTERN},
     ),
 ]
 Size: TypeAlias = Annotated[
@@ -70,6 +77,18 @@ class ModelCacheEntry(Struct, frozen=True, forbid_unknown_fields=True):
     ttl: Annotated[Duration | UnsetType, Meta(description="How long they are kept; left out: as for all.")] = UNSET
 
 
+class StreamRetriesEntry(Struct, frozen=True, forbid_unknown_fields=True):
+    """How often a message is delivered, and how long it waits between."""
+
+    deliveries: Annotated[
+        int | UnsetType,
+        Meta(description="How often a request that may still succeed is delivered; left out: as deliveries has it."),
+    ] = UNSET
+    backoff: Annotated[
+        Pauses, Meta(description="The pause before it is delivered again, the first one and the longest: 1s..60s.")
+    ] = "1s..300s"
+
+
 class StreamEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Requests that come as messages of a broker, and where their answers go."""
 
@@ -87,6 +106,9 @@ class StreamEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         int, Meta(description="How often a request that may still succeed is given back to the broker after that.")
     ] = 0
     deliveries: Annotated[int, Meta(description="A message that is delivered more often is given up.")] = 5
+    retries: Annotated[
+        StreamRetriesEntry, Meta(description="What is given back to the broker: how often, and for how long.")
+    ] = StreamRetriesEntry()
     window: Annotated[Duration, Meta(description="How long answers are remembered, for messages that come again.")] = (
         "10m"
     )

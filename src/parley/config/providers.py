@@ -12,6 +12,7 @@ from parley.config.amounts import duration
 from parley.config.document import Path
 from parley.config.environment import ECHO, base_of, echo, key_of, usable_key
 from parley.config.local import LOCAL
+from parley.config.packages import lacking
 from parley.config.problem import listed, suggest
 from parley.config.report import Report
 from parley.config.shape import ProviderEntry, TimeoutsEntry
@@ -217,6 +218,9 @@ class _Reader:
             self._add(("transport",), f'unknown transport "{entry.transport}"', "write native or aiohttp")
         if entry.transport == "aiohttp" and provider.transport != "native":
             self._add(("transport",), "calls to this provider are made on the native transport only", "remove it")
+        lacks, hint = lacking(provider.transport, bool(provider.keys))
+        if lacks:
+            self._add((), lacks, hint, key=True)
         if self.aws and provider.transport != "bedrock":
             self._add(("aws",), "only calls to AWS are signed", "remove aws, or write the type that is meant", key=True)
         return replace(

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from parley import extensions
-from parley.config.amounts import DURATION_PATTERN, SIZE_PATTERN
+from parley.config.amounts import DURATION_PATTERN, PAUSES_PATTERN, SIZE_PATTERN
 from parley.config.edge import PENDING
 from parley.config.members import NOT_SETTABLE, SPELLINGS
 from parley.config.noding import BUCKET, HOST
@@ -159,6 +159,8 @@ _KEYS: Mapping[tuple[str, str], Rule] = {
     ("ModelEntry", "defaults"): MEMBERS,
     ("ModelEntry", "overrides"): MEMBERS,
     **{("StreamEntry", name): count() for name in ("max_handlers", "attempts", "deliveries")},
+    ("StreamRetriesEntry", "deliveries"): count(),
+    ("StreamRetriesEntry", "backoff"): amount(PAUSES_PATTERN),
     ("StreamEntry", "redeliveries"): {"anyOf": [{"type": "integer", "minimum": 0}, text("^[0-9]+$")]},
     **{("StreamEntry", name): text(BROKER) for name in ("requests", "responses")},
     ("StreamEntry", "dead_letter"): nullable(text(BROKER)),

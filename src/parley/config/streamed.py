@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Mapping
-from importlib.util import find_spec
 from typing import Any, Final
 
-from parley.config.amounts import duration
+from msgspec import UNSET
+
+from parley.config.amounts import duration, pauses
 from parley.config.cached import names_host
 from parley.config.document import Path
-from parley.config.parts import StreamEntry
+from parley.config.packages import installed
+from parley.config.parts import StreamEntry, StreamRetriesEntry
 from parley.config.problem import Problem, suggest
 from parley.config.report import Report
 from parley.streams.address import CONNECTION, Address, Role, UnfitAddressError, address_of, kinds, label_of
@@ -60,7 +62,7 @@ def _address(
         report.add(path, str(error), _hint(url, connections, error.hint))
         return None
     kind = kinds()[found.scheme]
-    if kind.needs and not _installed(kind.needs):
+    if kind.needs and not installed(kind.needs):
         message = f"{kind.title} needs packages that are not installed"
         report.add(path, message, f"pip install 'parley[{kind.extra}]'")
     return found
@@ -87,14 +89,6 @@ def _hint(url: str, connections: Mapping[str, str], usual: str) -> str:
     return suggest(named[1], list(connections), usual) if named and named[1] not in connections else usual
 
 
-def _installed(module: str) -> bool:
-    """Nothing of it is imported but the packages it lies in, where those hold no code of their own."""
-    try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False
-
-
 def _stream(entry: StreamEntry, path: Path, report: Report) -> Stream:
     made: dict[str, Any] = {}
     for name in _TIMES:
@@ -107,6 +101,7 @@ def _stream(entry: StreamEntry, path: Path, report: Report) -> Stream:
         if value < least:
             report.add((*path, name), f"must be at least {least}")
             made[name] = getattr(_USUAL, name)
+    made |= _retried(entry.retries, (*path, "retries"), report)
     return Stream(
         name=entry.name or label_of(entry.requests),
         requests=entry.requests,
@@ -122,13 +117,29 @@ def _stream(entry: StreamEntry, path: Path, report: Report) -> Stream:
     )
 
 
+def _retried(entry: StreamRetriesEntry, path: Path, report: Report) -> dict[str, Any]:
+    """Who says how often a request is delivered means those that may still succeed too: all but the last come from
+    giving it back."""
+    made: dict[str, Any] = {}
+    try:
+        made["first_pause"], made["longest_pause"] = pauses(entry.backoff, _USUAL.longest_pause)
+    except ValueError as error:
+        report.add((*path, "backoff"), str(error))
+    if entry.deliveries is UNSET:
+        return made
+    if entry.deliveries < 1:
+        report.add((*path, "deliveries"), "must be at least 1")
+        return made
+    return made | {"deliveries": entry.deliveries, "redeliveries": entry.deliveries - 1}
+
+
 def _remembered(given: str, path: Path, report: Report) -> str:
     """Where answers are remembered."""
     if given in ("memory", "store"):
         return given
     if not given.startswith(("redis://", "rediss://")) or not names_host(given):
         report.add(path, "expected memory, store or redis://HOST:PORT/NUMBER")
-    elif not _installed("redis"):
+    elif not installed("redis"):
         report.add(path, "Redis needs packages that are not installed", "pip install 'parley[redis]'")
     return given
 

@@ -5,13 +5,13 @@ Source: conversation contract section 3.2.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from msgspec.structs import replace
 
 from parley.config.components.doubts import doubts
 from parley.config.components.kinds import PREFIX, Component, component_of
-from parley.config.components.made import Found, Gathered
+from parley.config.components.made import Found, Gathered, app_id
 from parley.config.components.properties import Properties, Surroundings
 from parley.config.components.resiliency import Policies, Resiliency
 from parley.config.components.resource import Resource, is_ours, resource_of, value_of
@@ -23,8 +23,6 @@ from parley.config.shape import ModelEntry, RetriesEntry
 from parley.settings import Component as Told
 from parley.settings import Provider
 
-APP: Final = "parley"
-
 
 def gathered(documents: list[tuple[Document, Path]], env: Mapping[str, str]) -> Gathered:
     """Read component documents, each with the folder that its paths start from."""
@@ -34,7 +32,7 @@ def gathered(documents: list[tuple[Document, Path]], env: Mapping[str, str]) -> 
 class _Gatherer:
     def __init__(self, env: Mapping[str, str]) -> None:
         self.env = env
-        self.app = env.get("APP_ID", "").strip() or APP
+        self.app = app_id(env)
         self.namespace = env.get("NAMESPACE", "").strip()
         self.files: list[str] = []
         self.notes: list[Problem] = []

@@ -20,6 +20,13 @@ PLACES: Final[Mapping[str, Path]] = {
     "retries": ("spec", "type"),
     "cache": ("spec", "metadata"),
 }
+# What we are called where the environment gives no name.
+_APP: Final = "parley"
+
+
+def app_id(env: Mapping[str, str]) -> str:
+    """The name that scopes and templates of components know us by."""
+    return env.get("APP_ID", "").strip() or _APP
 
 
 class Found(Struct, frozen=True):
