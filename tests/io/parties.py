@@ -137,6 +137,12 @@ class Party:
         await self.network.close_down()
 
 
+async def heeded(client: Any) -> None:
+    """Until the server has heard what a client of the library said: the library's first ping may overtake it."""
+    await client.flush()
+    await client.flush()
+
+
 async def until(look: Callable[[], Any], seconds: float = 30) -> Any:
     """The first true result."""
     async with asyncio.timeout(seconds):

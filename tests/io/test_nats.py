@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from parties import JSON, Party, Work, until
+from parties import JSON, Party, Work, heeded, until
 
 from fixtures.nats import NatsServer
 from parley.nodes.calling import SILENCE
@@ -167,6 +167,26 @@ async def test_nobody_and_nothing_there(nats_server: NatsServer, party: Parties)
     _, heard = a.call("b")
     assert (await heard.end()).failure.kind in ("upstream_unreachable", "upstream_closed")
     assert asyncio.get_running_loop().time() - started < SILENCE - 1
+
+
+async def test_a_node_that_is_away_for_a_moment_is_called_again(
+    nats_server: NatsServer, party: Parties, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("parley.io.nats.network.RETURNS", 60.0)
+    a, b = await party(at(nats_server), "a"), await party(at(nats_server), "b", "m", react=echo)
+    await until(lambda: "b" in a.book.nodes)
+    client = b.network.link.client
+    ear = next(one for one in client._subs.values() if ".call." in one.subject)
+    await ear.unsubscribe()
+    await heeded(client)
+    _, heard = a.call("b")
+    flight, left = a.call("b")
+    await until(lambda: a.network._away)
+    flight.cancel()
+    before, _, last = ear.subject.rpartition(".")
+    await b.network.link.subscribe(before, last, b.network._called, "node")
+    assert (await heard.end()).status == 200
+    assert (len(b.works), left.status, a.network._away) == (1, 0, {})
 
 
 async def test_changes_and_goodbyes_are_heard_at_once(nats_server: NatsServer, party: Parties) -> None:

@@ -142,3 +142,24 @@ def test_keys_in_messages_and_metadata(parley_server: Start) -> None:
         message.authToken = ""
         told = client.process(message, metadata=[("mlp-api-key", "the-key")])
         assert told.WhichOneof("body") == "predict"
+
+
+def test_what_is_too_large_is_refused_over_grpc_as_over_http(parley_server: Start) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    service = {"model": "just-ai/openai-proxy", "targets": ["echo/echo"]}
+    parley_server({"grpc": address, "limits": {"body": "20KiB"}, "models": [service]})
+    large = {"messages": [{"role": "user", "content": "x" * 20_480}]}
+    with grpc.insecure_channel(address) as channel:
+        grpc.channel_ready_future(channel).result(30)
+        rpc = Rpc(channel)
+        half = CLASSES["ClientRequestProto"](account="just-ai", model="openai-proxy")
+        half.partialPredict.data.json = "x" * 15_000
+        answers = [rpc.process(asked(large)), *rpc.streamed(asked(large)), *rpc.both(iter([half, half]))]
+        said = ("body_too_large", "the request body is larger than 20480 bytes", 400)
+        assert [(one.error.code, one.error.message, one.error.status) for one in answers] == [said] * 3
+        assert rpc.process(asked()).WhichOneof("body") == "predict"
+        converse = channel.unary_unary("/dapr.proto.runtime.v1.Dapr/ConverseAlpha1")
+        with pytest.raises(grpc.RpcError) as raised:
+            converse(bytes(20_481))
+        assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert raised.value.details() == "Received message larger than max (20481 vs. 20480)"

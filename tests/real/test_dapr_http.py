@@ -232,7 +232,13 @@ def test_slashes_in_the_paths_that_clients_wait_for(port: int, path: str) -> Non
 
 
 def test_a_token(parley_server: Start, tmp_path: Path) -> None:
-    running, grpc_port = serve(parley_server, tmp_path, [component("echo")], env={"DAPR_API_TOKEN": "t-1"})
+    running, grpc_port = serve(
+        parley_server, tmp_path, [component("echo")], env={"DAPR_API_TOKEN": "t-1", "APP_ID": "mine"}
+    )
+    # It is known by the name that scopes and templates know it by.
+    assert ask(running.port, "GET", "/v1.0/healthz?appid=mine").status == 204
+    assert ask(running.port, "GET", "/v1.0/healthz?appid=parley").status == 500
+    assert ask(running.port, "GET", "/v1.0/metadata", dapr_api_token="t-1").value["id"] == "mine"
     port = running.port
     guarded = (
         ("POST", TWO.format("echo")), ("POST", OWN.format("echo")), ("GET", "/v1.0/metadata"),

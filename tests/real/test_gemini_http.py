@@ -143,7 +143,7 @@ def test_an_array_that_breaks_ends_with_the_error(gateway: Gateway, provider: Sc
     assert status == 200
     items = json.loads(body)
     assert items[0]["candidates"][0]["content"]["parts"] == [{"text": "half"}]
-    assert items[-1]["error"]["code"] == 502
+    assert items[-1]["error"]["code"] == 503
     assert provider.last.path == "/v1beta/models/real-1:streamGenerateContent?alt=sse"
 
 
@@ -167,3 +167,15 @@ def test_paths_that_are_nothing_answer_in_this_wires_words(gateway: Gateway) -> 
     for path, status in (("/v1beta/nothing", 404), ("/genai/v1beta/models/echo/any:noSuchVerb", 405)):
         found, _, body = ask(gateway, path, HI)
         assert (found, json.loads(body)["error"]["code"]) == (status, status)
+
+
+def test_a_model_that_is_asked_with_another_method(gateway: Gateway) -> None:
+    for method in ("GET", "PUT", "OPTIONS"):
+        connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=60)
+        try:
+            connection.request(method, "/v1beta/models/echo:generateContent")
+            answer = connection.getresponse()
+            assert (answer.status, answer.headers["allow"]) == (405, "POST"), method
+            assert json.loads(answer.read())["error"]["code"] == 405
+        finally:
+            connection.close()

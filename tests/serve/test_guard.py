@@ -197,3 +197,22 @@ def test_every_dialect_has_its_name() -> None:
     placed = (placed_row(path, b"") for path in (b"/v1.0/conversation/x/converse", b"/api/mlpgate/p/x/y"))
     rows = {row[0] for row in (*INLETS._rows.values(), *PLACED.values(), *placed) if row is not None}
     assert rows == set(DIALECTS)
+
+
+@pytest.mark.parametrize(
+    ("path", "words"), [("/v1/models", '"code":"internal"'), ("/v1beta/models", '"status":"INTERNAL"')]
+)
+async def test_a_page_that_breaks_is_told_in_the_dialect(
+    front: Any, path: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("parley.wire.listing.page", fail)
+    app = front(closed=False).app
+    transport = httpx2.ASGITransport(app=app, client=("127.0.0.1", 1), raise_app_exceptions=False)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:4242") as http:
+        told = await http.get(path, headers={"x-request-id": "mine"})
+    assert (told.status_code, told.headers["x-request-id"]) == (500, "mine")
+    assert words in told.text
+    assert "ZeroDivision" not in told.text

@@ -39,6 +39,23 @@ def test_an_offer_on_a_path_that_is_not_hot(gateway: Gateway) -> None:
         assert (answer.status, json.loads(answer.read())) == (200, {"status": "live"})
 
 
+def test_who_begins_in_http_2_is_told_at_once(gateway: Gateway) -> None:
+    begin = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\4" + bytes(5)
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=30) as raw:
+        raw.sendall(begin)
+        answer = http.client.HTTPResponse(raw)
+        answer.begin()
+        assert (answer.status, answer.getheader("connection")) == (505, "close")
+        assert "HTTP/1.1 is spoken here" in json.loads(answer.read())["error"]["message"]
+
+
+@pytest.mark.parametrize("line", [b"\0\1\2", b"PRI * HTTP/1.1\r\n\r\nno", b"GET / HTTP/2.0\r\n\r\n", b"\x16\3\1\2\0"])
+def test_what_is_no_http_is_told_in_http_1(gateway: Gateway, line: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=30) as raw, raw.makefile("rb") as answer:
+        raw.sendall(line)
+        assert answer.readline() == b"HTTP/1.1 400 Bad Request\r\n"
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [

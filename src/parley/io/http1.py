@@ -5,7 +5,6 @@ Deadlines are looked at by the pool's sweep, so a call costs no timer of its own
 Sources: RFC 9112; fault contract U6-U10, U17-U22, M1, M2.
 """
 
-import logging
 import zlib
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
@@ -14,6 +13,7 @@ import httptools
 
 from parley.failure import Failure
 from parley.framing import UsualHead, only_chunk
+from parley.io.ending import finished, unhandled
 from parley.ports import Call, Flight, Headers, Sink
 
 MAX_INFORMATIONAL: Final = 16
@@ -178,7 +178,7 @@ class Connection:
         if sink is None or call is None:
             return
         if self._answered and not self._framed and exc is None:
-            _finished(sink)
+            finished(sink)
         elif self._answered:
             detail = "reset" if exc else "incomplete_chunked"
             sink.failed(
@@ -256,7 +256,7 @@ class Connection:
         self._whole = True
         if not self._parser.should_keep_alive():
             self._discard()
-        _finished(sink)
+        finished(sink)
 
     # Inside
 
@@ -299,7 +299,7 @@ class Connection:
             if self.sink is sink:
                 self.sink = self.call = None
                 self._whole = True
-                _finished(sink)
+                finished(sink)
         except Exception as error:
             self._broken_callback(error)
         if self._whole:
@@ -331,7 +331,7 @@ class Connection:
 
     def _broken_callback(self, error: Exception) -> None:
         """A sink raised: that is our own fault, and must not pass for the provider's."""
-        self.fail(_unhandled(error.__context__ or error))
+        self.fail(unhandled(error.__context__ or error))
 
     def _headers_too_long(self, data: bytes) -> bool:
         """Whether the limit was passed inside the head (not by content that came with it)."""
@@ -367,19 +367,6 @@ class Connection:
         if self.transport is not None and not self.transport.is_closing():
             self.transport.abort()
         self.owner.gone(self)
-
-
-def _finished(sink: Sink) -> None:
-    """Tell the sink that its answer is whole. It is no longer ours then, so what it raises is told to it here."""
-    try:
-        sink.done()
-    except Exception as error:
-        sink.failed(_unhandled(error))
-
-
-def _unhandled(error: BaseException) -> Failure:
-    logging.getLogger("parley").error("an answer could not be handled", exc_info=error)
-    return Failure("internal", "the gateway failed to handle the provider's answer")
 
 
 def _bad_http(message: str) -> Failure:

@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 
 from parley.failure import Failure
+from parley.io.ending import finished
 from parley.ports import Call, Flight, Sink
 
 _PIECE = 64 * 1024
@@ -90,7 +91,7 @@ class _Flight:
         if sink is None:
             return
         if failure is None:
-            sink.done()
+            finished(sink)
         else:
             sink.failed(failure)
 

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from parley.failure import Failure, ParleyError
+from parley.io.ending import finished, unhandled
 from parley.ports import Call, Flight, Headers, Sink
 
 MISSING: Final = "this provider is spoken to over gRPC; `pip install 'parley[grpc]'` installs what that needs"
@@ -108,20 +109,22 @@ class GrpcFlight:
 
     async def run(self) -> None:
         """Carry it out; the sink hears an answer or a failure."""
+        failure: Failure | None = None
         try:
             status, body = await self._asked()
+            if self._sink is not None:
+                self._sink.head(status, _JSON)
+            if self._sink is not None:
+                self._sink.body(body)
         except ParleyError as error:
-            sink, self._sink = self._sink, None
-            if sink is not None:
-                sink.failed(error.failure)
-            return
-        if self._sink is not None:
-            self._sink.head(status, _JSON)
-        if self._sink is not None:
-            self._sink.body(body)
+            failure = error.failure
+        except Exception as error:
+            failure = unhandled(error)
         sink, self._sink = self._sink, None
-        if sink is not None:
-            sink.done()
+        if sink is not None and failure is not None:
+            sink.failed(failure)
+        elif sink is not None:
+            finished(sink)
 
     async def _asked(self) -> tuple[int, bytes]:
         """Status and JSON of the answer."""

@@ -7,6 +7,7 @@ from time import time
 from typing import Final
 
 from parley.failure import Failure, ParleyError
+from parley.io.ending import finished
 from parley.ports import Call, Flight, Headers, Sink, Upstream
 from parley.wire.caila.sealed import Unsealed, refusal, sealed
 
@@ -87,7 +88,7 @@ class _Answer:
             self._refuse()
         sink, self._sink = self._sink, None
         if sink is not None:
-            sink.done()
+            finished(sink)
 
     def failed(self, failure: Failure) -> None:
         self.flight = None

@@ -1,7 +1,8 @@
-"""The Upstream of the transport ``stops``: for servers whose streams include the stop string that they end at.
+"""The Upstream of the transport ``stops``: for servers whose streams include the stop string that they end at, and
+whose answers have no id.
 
-OpenAI's do not, so it is cut off on the way. A caller who asks for it with the servers' own member gets it. Source:
-provider contract section 7.
+OpenAI's do not and have one, so the string is cut off and an id is given on the way. A caller who asks for the string
+with the servers' own member gets it. Source: provider contract section 7.
 """
 
 from typing import Any, Final
@@ -9,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from parley.io.local.answers import Shaped
+from parley.io.named import Named, name_for
 from parley.ports import Call, Flight, Sink, Upstream
 from parley.shaping import Shaper
 
@@ -23,8 +25,9 @@ class StopsUpstream:
 
     def send(self, call: Call, sink: Sink) -> Flight:
         """Start a call; the answer is cut where the request is for a stream with stop strings."""
-        words = stops_of(b"".join(call.body))
-        return self._pool.send(call, Shaped(sink, lambda: Shaper(stop=words)) if words else sink)
+        words, name = stops_of(b"".join(call.body)), name_for(call.to.path)
+        shaped: Sink = Shaped(sink, lambda: Shaper(stop=words)) if words else sink
+        return self._pool.send(call, Named(shaped, name) if name else shaped)
 
     def close(self) -> None:
         """Nothing of its own is open."""

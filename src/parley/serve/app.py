@@ -1,5 +1,6 @@
 """Everything that is not hot, on Starlette: model lists, health, metrics, and the answers to wrong paths."""
 
+from typing import Any
 from urllib.parse import unquote
 
 import msgspec
@@ -63,7 +64,7 @@ def application(house: House) -> Starlette:
         from parley.serve import admin
 
         routes += admin.routes(house, house.reload)
-    handlers = {404: pages.unknown, 405: pages.unknown}
+    handlers: dict[Any, Any] = {404: pages.unknown, 405: pages.unknown, 500: pages.broken}
     middleware = [Middleware(dapr.Folded), Middleware(Guard, house=house)]
     return Starlette(routes=routes, exception_handlers=handlers, middleware=middleware)
 
@@ -120,6 +121,9 @@ class Pages:
         if key is not None and not key.asks(name):
             return self._error(request, forbidden_model(name).failure)
         if not self._known(name):
+            if bytes(request.scope.get("raw_path") or b"") in self._house.inlets:
+                # A model and what it is asked, as in gemini:generateContent.
+                return self._not_allowed(request, "POST")
             return self._error(request, Failure("model_not_found", f"no model {name[:200]!r}", param="model"))
         return self._json(request, listing.one(_dialect(request), self._entry(name)))
 
@@ -136,12 +140,17 @@ class Pages:
             answer = self._error(request, Failure("not_implemented", message))
             answer.headers["x-should-retry"] = "false"
             return answer
-        allowed = (getattr(error, "headers", None) or {}).get("Allow") or ("POST" if raw in self._house.inlets else "")
+        asked = raw in self._house.inlets
+        allowed = "POST" if asked else (getattr(error, "headers", None) or {}).get("Allow") or ""
         if verdict is not None and verdict.status == 405:
             allowed = ", ".join(verdict.allowed)
         if allowed:
             return self._not_allowed(request, allowed)
         return self._error(request, Failure("invalid_request", f"there is nothing at {path}", status=404))
+
+    async def broken(self, request: Request, error: Exception) -> Response:
+        """Our own fault. The error goes on to whoever runs this, who tells it in the log."""
+        return self._error(request, Failure("internal", "the gateway failed to handle the request"))
 
     def _not_allowed(self, request: Request, allowed: str) -> Response:
         message = f"{request.method} is not possible here; allowed: {allowed}"

@@ -94,7 +94,7 @@ class CallerConnection:
         except httptools.HttpParserCallbackError as error:
             self._broken(error.__context__ or error)
         except httptools.HttpParserError:
-            self._refuse(edge.BAD_HTTP)
+            self._refuse(edge.unreadable(self._parser.get_method(), self._parser.get_http_version()))
         except httptools.HttpParserUpgrade as error:
             self._decline(self._parser.get_method(), data[error.args[0] :])
         if self._in_head and self._message_bytes > self.house.max_header:

@@ -4,7 +4,7 @@ Source: conversation contract sections 0, 1.6 and 2.1.
 """
 
 import re
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote
 
 import msgspec
@@ -18,7 +18,6 @@ from parley.serve.house import House
 
 # Clients wait for these before their first call, without a key.
 HEALTH = ("/v1.0/healthz", "/v1.0/healthz/outbound")
-APP = "parley"
 # Its own paths, of whatever version. They may be written with more slashes than are needed.
 _OURS: Final = re.compile(rb"/+v1\.0(?:-[a-z0-9]+)?(?:/.*)?")
 _SLASHES: Final = re.compile(rb"//+")
@@ -62,7 +61,7 @@ class _Runtime:
     async def health(self, request: Request) -> Response:
         """204 with nothing in it when ready."""
         asked = request.query_params.get("appid")
-        if asked is not None and asked != APP:
+        if asked is not None and asked != self._house.gateway.settings.dapr_app:
             return _error(500, "ERR_HEALTH_APPID_NOT_MATCH", "dapr app-id does not match")
         if not self._house.draining:
             return Response(status_code=204)
@@ -72,11 +71,13 @@ class _Runtime:
 
     async def metadata(self, request: Request) -> Response:
         """Who this is and which components are loaded."""
+        settings = self._house.gateway.settings
         components = [
-            {"name": one.name, "type": one.type, "version": one.version}
-            for one in self._house.gateway.settings.components.values()
+            {"name": one.name, "type": one.type, "version": one.version} for one in settings.components.values()
         ]
-        told = {"id": APP, "runtimeVersion": __version__, **({"components": components} if components else {})}
+        told: dict[str, Any] = {"id": settings.dapr_app, "runtimeVersion": __version__}
+        if components:
+            told["components"] = components
         return Response(msgspec.json.encode(told), media_type=_JSON)
 
 

@@ -50,6 +50,9 @@ class Refusal(Struct, frozen=True):
 
 
 BAD_HTTP: Final = Refusal(400, "the request is not valid HTTP/1.1", "bad_http")
+# In HTTP/1.1, which clients of HTTP/2 and gRPC understand well enough to say so and to pause: a proper GOAWAY has those
+# of gRPC call again at once, and for ever.
+HTTP_2: Final = Refusal(505, "HTTP/1.1 is spoken here, not HTTP/2; gRPC has an address of its own", "bad_http")
 HEADERS: Final = Refusal(431, "the request's headers are too large", "headers")
 HEADER_TIME: Final = Refusal(408, "the request's headers did not arrive in time", "header_timeout")
 BODY_TIME: Final = Refusal(408, "the request's body did not arrive in time", "body_timeout")
@@ -61,6 +64,11 @@ _BAD_PATH: Final = Refusal(400, "the request's path is not acceptable", "bad_pat
 _BAD_HOST: Final = Refusal(400, "exactly one valid Host header is required", "bad_host")
 _OTHER_HOST: Final = Refusal(421, "this host name is not served here", "bad_host")
 _OTHER_ORIGIN: Final = Refusal(403, "requests from pages of another origin are not accepted", "origin")
+
+
+def unreadable(method: bytes, version: str) -> Refusal:
+    """What is said where a request cannot be parsed, as far as it could be."""
+    return HTTP_2 if method == b"PRI" and version == "2.0" else BAD_HTTP
 
 
 def too_large(limit: int) -> Refusal:

@@ -13,7 +13,6 @@ from parley.failure import Failure, ParleyError
 from parley.gateway.admission import able
 from parley.nodes import Facts, Offer
 from parley.nodes.facts import OPERATIONS, operation_of
-from parley.nodes.names import Named
 from parley.serve import registering
 from parley.serve.admin import refused as strange
 from parley.serve.admin import stranger
@@ -212,7 +211,6 @@ class _Told:
             "latency": latency,
             "Idle": offer.in_flight,
             "cid": offer.cid,
-            "model": Named(offer.project, offer.model).text,
         }
 
     async def _meant(self, request: Request) -> Facts:

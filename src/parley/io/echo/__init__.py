@@ -18,6 +18,7 @@ from typing import Final
 
 from parley.failure import Failure, ParleyError
 from parley.io.echo.asked import Ask, Said, ask_of
+from parley.io.ending import finished
 from parley.ports import Call, Flight, Sink
 
 # By the end of the path; imported when first asked for.
@@ -131,7 +132,7 @@ class _Answer:
         piece = next(self._pieces, None)
         if piece is None:
             sink, self._sink = self._sink, None
-            sink.done()
+            finished(sink)
             return
         if piece:
             self._sink.body(piece)

@@ -79,8 +79,9 @@ class Conversations:
         """What is loaded here."""
         await self.admit(context)
         await self._read(data, metadata_pb2.GetMetadataRequest, context)
-        found = metadata_pb2.GetMetadataResponse(id="parley", runtime_version=__version__)
-        for component in self._house.gateway.settings.components.values():
+        settings = self._house.gateway.settings
+        found = metadata_pb2.GetMetadataResponse(id=settings.dapr_app, runtime_version=__version__)
+        for component in settings.components.values():
             found.registered_components.add(name=component.name, type=component.type, version=component.version)
         made: bytes = found.SerializeToString()
         return made
@@ -167,8 +168,9 @@ class Conversations:
         await refuse(context, Answered(status, {}, msgspec.json.encode({"errorCode": code, "message": message})))
 
     async def _read(self, data: bytes, kind: Callable[[], Message], context: Any) -> Message:
-        if len(data) > MAX_MESSAGE:
-            words = f"Received message larger than max ({len(data)} vs. {MAX_MESSAGE})"
+        most = min(MAX_MESSAGE, self._house.max_body)
+        if len(data) > most:
+            words = f"Received message larger than max ({len(data)} vs. {most})"
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, words)
         message = kind()
         try:

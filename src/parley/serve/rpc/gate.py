@@ -58,6 +58,8 @@ class Gate:
 
     async def process(self, data: bytes, context: Any) -> bytes:
         """One request, one answer."""
+        if len(data) > self._house.max_body:
+            return self._too_large()
         message = await _read(data, "ClientRequestProto", context)
         try:
             async with asyncio.timeout(message.timeoutSec if message.timeoutSec > 0 else None):
@@ -70,6 +72,9 @@ class Gate:
 
     async def streamed(self, data: bytes, context: Any) -> AsyncIterator[bytes]:
         """One request; an answer in pieces where it asks for them."""
+        if len(data) > self._house.max_body:
+            yield self._too_large()
+            return
         message = await _read(data, "ClientRequestProto", context)
         async for answer in self._pieces(message, context):
             yield answer
@@ -77,17 +82,28 @@ class Gate:
     async def conversed(self, messages: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
         """Requests, each whole or in pieces that are answered once the last has come."""
         parts: list[Any] = []
+        size = 0
         async for data in messages:
+            size += len(data)
+            if size > self._house.max_body:
+                yield self._too_large()
+                return
             message = await _read(data, "ClientRequestProto", context)
             if message.WhichOneof("body") == "partialPredict":
                 parts = [message] if message.partialPredict.start else [*parts, message]
                 if not message.partialPredict.finish:
                     continue
                 message, parts = _joined(parts), []
+            size = 0
             async for answer in self._pieces(message, context):
                 yield answer
         if parts:
             yield _written(_error(invalid("the last piece of the request did not come").failure, _named(parts[0])))
+
+    def _too_large(self) -> bytes:
+        """The answer to more than ``limits.body``, of which nothing is read."""
+        failure = Failure("body_too_large", f"the request body is larger than {self._house.max_body} bytes")
+        return _written(_error(failure, ""))
 
     async def _pieces(self, message: Any, context: Any) -> AsyncIterator[bytes]:
         """All messages of an answer."""
