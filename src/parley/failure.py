@@ -79,6 +79,8 @@ class Failure(Struct, frozen=True):
     ``body`` is the upstream's own error body, in ``wire``, for a caller who speaks that wire.
     ``upstream_type``/``upstream_code`` are the provider's own words (e.g. ``context_length_exceeded``).
     ``model`` is what the caller asked for, for wires whose errors name it.
+    ``urls`` are addresses in the request for which alone a provider cannot take it, for it takes the data itself: each
+    with the kind of thing that is meant and its media type, "" where nobody says.
     ``final``: whoever answered has judged the request, or repeated it already; it is asked nowhere else, and no health
     suffers by it.
     """
@@ -95,6 +97,7 @@ class Failure(Struct, frozen=True):
     upstream_code: str | None = None
     model: str | None = None
     final: bool = False
+    urls: tuple[tuple[str, str, str], ...] = ()
 
     @property
     def code(self) -> Kind:

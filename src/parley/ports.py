@@ -98,12 +98,14 @@ class Flight(Protocol):
 class Request:
     """One request of a caller, read whole. Header names are in lower case; ``target`` is the path with its query,
     ``source`` the address that it comes from, "" where that is not known. ``prepared``: its body is what the wire made
-    of the caller's."""
+    of the caller's. ``members``: those of its body, where they are read already. ``bare``: of a good answer nothing but
+    the body is wanted."""
 
-    __slots__ = ("body", "headers", "id", "prepared", "source", "target")
+    __slots__ = ("bare", "body", "headers", "id", "members", "prepared", "source", "target")
 
     def __init__(self, headers: Headers, body: bytes, id: str, target: bytes = b"", source: str = "") -> None:
-        self.prepared = False
+        self.prepared = self.bare = False
+        self.members: dict[str, Raw] | None = None
         self.headers = headers
         self.body = body
         self.id = id

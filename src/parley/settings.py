@@ -333,7 +333,7 @@ def loopback(host: str) -> bool:
 
 class Settings(Struct, frozen=True, kw_only=True):
     """Everything the gateway runs by. ``registrations`` is keyed {endpoint, model}. ``grpc`` is where gRPC is served,
-    "" for nowhere; ``dapr_token`` what callers of Dapr's API have to show, "" for nothing.
+    "" for nowhere; ``dapr_token`` what callers of Dapr's API have to show, "" for nothing, ``dapr_app`` our id there.
 
     ``hosts`` are names accepted in Host beside loopback names and plain addresses; empty = any valid
     name where ``public``, else none. ``offered`` are names, ``provider/model`` each, that lists of models
@@ -359,6 +359,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     telemetry: Telemetry = Telemetry()
     admin_key: str = ""
     dapr_token: str = ""
+    dapr_app: str = "parley"
     auth_required: bool = False
     rejected: tuple[Rejected, ...] = ()
     components: Mapping[str, Component] = {}

@@ -14,6 +14,8 @@ from parley.settings import Registration
 class Price:
     """Every token costs a dollar."""
 
+    flat: tuple[int, int, int] | None = (PICO, PICO, 0)
+
     def cost(self, usage: Usage) -> int:
         return (usage.input + usage.output) * PICO
 

@@ -137,6 +137,8 @@ def test_places_are_given_back_however_a_request_ends() -> None:
         else:
             sent.fail()
     assert stage.shed() == {"concurrency": 3}
+    # As in the answer.
+    assert [record["kind"] for record in stage.records if record["status"] == 429] == ["rate_limited"] * 3
     stage.quiet()
 
 
@@ -146,8 +148,8 @@ def test_a_budget_reserves_settles_and_releases() -> None:
     _, refused = stage.ask()
     assert (refused.status, refused.error["code"]) == (429, "budget_exceeded")
     assert "$1200" in refused.error["message"]
-    # Without a period there is no time to wait for.
-    assert b"retry-after" not in refused.lines
+    # Without a period somebody has to raise it.
+    assert refused.lines[b"retry-after"] == b"86400"
     assert stage.shed() == {"budget": 1}
     stage.sent[0].whole()
     # 5 of 1200 dollars are gone; one more request fits.
@@ -202,6 +204,7 @@ def test_the_dearest_target_is_reserved() -> None:
         def of(self, provider: Any, model: str) -> Any:
             price = Price()
             if model == "m-2":
+                price.flat = None
                 price.estimate = lambda read, made: 10 * (read + made) * PICO  # type: ignore[method-assign]
             return price
 

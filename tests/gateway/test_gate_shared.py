@@ -338,7 +338,9 @@ def test_in_one_process_only_money_is_told() -> None:
 def test_a_restart_finds_what_was_spent() -> None:
     first = Shared(all_of(budget=1100 * PICO), leases=False)
     first.answered()
-    first.sent[0].whole(b'{"id":"c","model":"m","choices":[],"usage":{"prompt_tokens":1000,"completion_tokens":50}}')
+    first.sent[0].whole(
+        b'{"id":"c","model":"m","choices":[{"message":{}}],"usage":{"prompt_tokens":1000,"completion_tokens":50}}'
+    )
     first.rest(1.0)
     second = Shared(all_of(budget=1100 * PICO), leases=False)
     second.bank.states = first.bank.states

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.parts import CHAT, MESSAGES, Ear, Stage, inlet_at, only, registration
 from parley.failure import ParleyError
+from parley.gateway.ended import Ended
 from parley.gateway.heads import passed_on
 from parley.gateway.keyring import REMEMBERED, SHOWN, Keyring
 from parley.keys import Holder, digest_of, key_text
@@ -294,6 +295,16 @@ def test_what_there_is_besides_is_not_told() -> None:
     assert "slow" not in ear.error["message"]
 
 
+class Books:
+    """What an observer hears."""
+
+    def __init__(self) -> None:
+        self.all: list[Ended] = []
+
+    def ended(self, job: Any, ended: Ended) -> None:
+        self.all.append(ended)
+
+
 @pytest.mark.parametrize(
     ("policy", "path", "source", "status"),
     [
@@ -305,13 +316,16 @@ def test_what_there_is_besides_is_not_told() -> None:
     ],
 )
 def test_a_key_for_some_dialects_or_sources(policy: Any, path: bytes, source: str, status: int) -> None:
-    stage, ear = guarded(**policy), Ear()
+    stage, ear, books = guarded(**policy), Ear(), Books()
+    stage.gateway.observers = (books,)
     body = msgspec.json.encode({"model": "fast", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]})
     stage.gateway.begin(inlet_at(path), Request(with_key(), body, "req-1", path, source), ear)
     for sent in stage.sent:
         sent.whole()
     assert ear.status == status
     assert status == 200 or ear.error["code"] == "forbidden"
+    # Whose key it was is known in either case.
+    assert [ended.key is not None and ended.key.name for ended in books.all] == ["alice"]
 
 
 def test_nobody_is_asked_while_there_is_no_key() -> None:

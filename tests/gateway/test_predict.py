@@ -94,6 +94,10 @@ def test_what_was_spent() -> None:
         def estimate(self, input_tokens: int, output_tokens: int) -> int:
             return 0
 
+        @property
+        def flat(self) -> tuple[int, int, int] | None:
+            return 0, 0, 0
+
     here = stage()
     here.gateway.tariffs = Tariff()
     _, ear = tell(here, at("predict"), {"chat": HELLO})
@@ -140,6 +144,9 @@ def test_other_operations() -> None:
         ("predict-with-config", {"data": {**HELLO, "model": 1}}, "data.model"),
         ("predict?configId=1", HELLO, "configId"),
         ("predict-with-config", {"data": {"messages": [{"role": "marker"}]}}, "data.messages[0].role"),
+        ("predict-with-config", {"data": {"messages": [{"role": "user", "content": 5}]}}, "data.messages[0].content"),
+        ("predict-with-config", {"data": HELLO, "config": {"temperature": "hot"}}, "config.temperature"),
+        ("predict", {**HELLO, "tools": {}}, "tools"),
     ],
 )
 def test_the_field_at_fault_is_where_the_caller_wrote_it(form: str, body: Any, field: str) -> None:

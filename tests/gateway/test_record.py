@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from gateway.parts import ANSWER, CHAT, Ear, Stage, inlet_at, only, registration
+from parley.failure import Failure
 from parley.gateway.record import Record
 from parley.ports import Request
 
@@ -43,3 +44,20 @@ def test_both_ways_of_writing_it_have_the_same_members_in_the_same_order() -> No
     stage.ask("none")
     done, refused = stage.records
     assert list(done) == list(refused) == list(Record.__struct_fields__)
+
+
+@pytest.mark.parametrize(
+    ("failure", "level"),
+    [
+        (Failure("upstream_tls", "untrusted", detail="tls_error"), "error"),
+        (Failure("upstream_auth", "refused"), "error"),
+        (Failure("upstream_unreachable", "away", detail="connect_refused"), None),
+    ],
+)
+def test_what_only_the_operator_can_mend_says_so(failure: Failure, level: str | None) -> None:
+    stage = Stage()
+    stage.ask("one")
+    stage.sent[0].fail(failure)
+    found = only(stage)
+    assert found["kind"] == (failure.detail or failure.kind)
+    assert found.get("level") == level

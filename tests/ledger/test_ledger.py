@@ -276,19 +276,75 @@ async def test_rows_that_the_store_refuses_do_not_stop_the_rest(
     desks: Callable[[], Desk], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk = desks()
-    real = module.stored.write
+    real = module.stored.enter
 
-    def write(link: Any, span: Any, rows: Any) -> int:
-        if any(row.request_id == "req_0" for _, row in rows):
+    def enter(link: Any, span: Any, ids: Any, rows: Any) -> int:
+        if any("req_0" in row for row in rows):
             raise OverflowError
-        return real(link, span, rows)
+        return real(link, span, ids, rows)
 
-    monkeypatch.setattr(module.stored, "write", write)
+    monkeypatch.setattr(module.stored, "enter", enter)
     desk.ledger.ended(None, ended(0))
     await soon(lambda: bool(desk.counts))
     desk.ledger.ended(None, ended(1))
     assert [row.request_id for row in await desk.until(1)] == ["req_1"]
     assert desk.counts == {module.DROPPED: 1}
+
+
+async def test_what_is_in_memory_is_not_read_again(desks: Callable[[], Desk], monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = desks()
+    read: list[int] = []
+    real = files.File.rows
+
+    def rows(file: files.File, begin: int) -> Any:
+        read.append(begin)
+        return real(file, begin)
+
+    monkeypatch.setattr(files.File, "rows", rows)
+    for number in range(30):
+        desk.ledger.ended(None, ended(number))
+    assert len(await desk.until(30)) == 30
+    assert read == []
+    # More than is kept: the first of them come from the file.
+    monkeypatch.setattr(files, "MAX_FRESH", 8)
+    desk.away = True
+    for number in range(30, 50):
+        desk.ledger.ended(None, ended(number))
+    desk.away = False
+    found = await desk.until(50)
+    assert sorted(row.request_id for row in found) == sorted(f"req_{number}" for number in range(50))
+    assert read
+
+
+async def test_what_a_thread_wrote_is_read_and_what_came_then_is_not_doubled(
+    desks: Callable[[], Desk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = desks()
+    desk.away = True
+    desk.ledger.ended(None, ended(0))
+    monkeypatch.setattr(desk.ledger, "_beside", True)
+    for number in range(1, 5):
+        desk.ledger.ended(None, ended(number))
+    await soon(lambda: desk.ledger._writing is None and not desk.ledger._pending)
+    monkeypatch.setattr(desk.ledger, "_beside", False)
+    for number in range(5, 9):
+        desk.ledger.ended(None, ended(number))
+    desk.away = False
+    rows = await desk.until(9)
+    assert sorted(row.request_id for row in rows) == [f"req_{number}" for number in range(9)]
+
+
+async def test_a_batch_that_is_whole_does_not_wait(desks: Callable[[], Desk], monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = desks()
+    monkeypatch.setattr(module, "PAUSE_SECONDS", 3600.0)
+    monkeypatch.setattr(module, "SOON", 2000)
+    for number in range(5):
+        desk.ledger.ended(None, ended(number))
+    await asyncio.sleep(0)
+    assert desk.asked == 0
+    for number in range(5, 40):
+        desk.ledger.ended(None, ended(number))
+    assert len(await desk.until(40)) == 40
 
 
 async def test_files_that_are_written_go(desks: Callable[[], Desk], monkeypatch: pytest.MonkeyPatch) -> None:

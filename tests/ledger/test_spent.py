@@ -8,7 +8,7 @@ import pytest
 
 from ledger.test_ledger import ENDED
 from parley.keys import Holder, KeyLimits, digest_of
-from parley.ledger.rows import packed
+from parley.ledger.rows import packed, row_of
 from parley.ledger.spent import spent_again
 from parley.limits import Ask, Quota, Quotas, State
 from parley.store import Link, keys, ledger
@@ -44,7 +44,7 @@ def link(tmp_path: Path) -> Any:
 
 def row(number: int, cost: int | None, **changes: Any) -> Row:
     return msgspec.msgpack.decode(
-        packed(msgspec.structs.replace(ENDED, request_id=f"r{number}", cost=cost, **changes)), type=Row
+        packed(row_of(msgspec.structs.replace(ENDED, request_id=f"r{number}", cost=cost, **changes))), type=Row
     )
 
 

@@ -29,7 +29,7 @@ async def told(place: Counting, *asks: Ask) -> Sequence[Answer] | Failure:
     """The answers."""
     future: asyncio.Future[Sequence[Answer] | Failure] = asyncio.get_running_loop().create_future()
     place.exchange(asks, future.set_result)
-    return await asyncio.wait_for(future, 20)
+    return await asyncio.wait_for(future, 120)
 
 
 async def granted(place: Counting, *asks: Ask) -> list[int]:

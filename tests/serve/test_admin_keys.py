@@ -143,7 +143,8 @@ async def test_on_this_machine_without_any_key_nobody_makes_one(office: Any) -> 
     ("member", "value"),
     [
         ("name", ""), ("name", " a"), ("name", "a" * 129), ("name", CALLER), ("name", 1), ("kind", "root"),
-        ("models", [""]), ("dialects", ["latin"]), ("sources", ["10.0.0.1/8"]), ("expires", "soon"), ("expires", 0),
+        ("models", [""]), ("models", [1]), ("models", "a,b"), ("tags", {"a": 1}), ("tags", []),
+        ("dialects", ["latin"]), ("sources", ["10.0.0.1/8"]), ("expires", "soon"), ("expires", 0),
         ("expires", "99999999d"), ("budget", 1e-13),
         ("expires", "2001-01-01T00:00:00Z"), ("expires", "2101-01-01T00:00:00"), ("tags", {"": "x"}), ("rpm", 0),
         ("tpm", -1), ("parallel", 1.5), ("parallel", True), ("budget", 0), ("budget", "1"), ("budget_period", "30d"),
@@ -158,12 +159,26 @@ async def test_bodies_that_are_none(office: Any) -> None:
     here = office()
     assert await here.refused(b"{") == (400, "invalid_json", None)
     assert await here.refused(b"") == (400, "invalid_json", None)
-    assert await here.refused({}) == (400, "invalid_request", None)
-    assert await here.refused({"name": "a", "colour": "red"}) == (400, "invalid_request", None)
+    assert await here.refused(b"[]") == (400, "invalid_json", None)
+    assert await here.refused(b'{"name": "a", "name": "b"}') == (400, "invalid_json", None)
+    assert await here.refused(b'{"name": "a", "budget": 1e400}') == (400, "invalid_json", None)
+    assert await here.refused({}) == (400, "invalid_request", "name")
+    assert await here.refused({"name": "a", "colour": "red"}) == (400, "invalid_request", "colour")
+    # Somebody may write a key anywhere.
+    assert await here.refused({"name": "a", CALLER: 1}) == (400, "invalid_request", None)
     assert await here.refused({"name": "a", "defaults": {"seed": "x"}}) == (400, "invalid_request", "defaults.seed")
     assert await here.refused(b" " * (MAX_BODY + 1)) == (413, "body_too_large", None)
     assert (await here.ask("PUT"))[0] == 405
-    assert (await here.ask("POST", f"{KEYS}/key_1/rotate", {"grace": "-1h"}))[0] == 400
+    for body, param in (({"grace": "-1h"}, "grace"), ({"grace": []}, "grace"), ({"gr": "1h"}, "gr")):
+        status, told = await here.ask("POST", f"{KEYS}/key_1/rotate", body)
+        assert (status, told["error"]["code"], told["error"]["param"]) == (400, "invalid_request", param)
+
+
+async def test_a_mistake_is_told_in_our_own_words(office: Any) -> None:
+    here = office()
+    for body in ({"name": 1}, {"name": "a", "models": [1]}, {"name": "a", "tags": {"a": 1}}, {"name": "a", "x": 1}, {}):
+        _, told = await here.ask("POST", body=body)
+        assert "`" not in told["error"]["message"], told
 
 
 async def test_a_store_that_is_away_or_in_memory(office: Any, tmp_path: Path) -> None:

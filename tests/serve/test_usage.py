@@ -71,13 +71,45 @@ def test_usage_and_requests(gateway: Gateway) -> None:
     (oldest,) = told(gateway, f"/admin/api/requests?limit=3&before={page['next']}")["data"]
     assert (oldest["model"], oldest["target"], oldest["cost"]) == ("priced", "echo/a", 0.00000225)
 
-    for path in ("usage?by=colour", "usage?from=x", "usage?colour=red", "requests?limit=0", "requests?before=zz"):
+    assert told(gateway, "/admin/api/requests?key=auth.admin_key&operation=createChatCompletion&failed=0")["data"]
+    wrong = ("requests?failed=maybe", "usage?model=a&model=b", "usage?from=2099-01-01")
+    for path in (
+        "usage?by=colour",
+        "usage?from=x",
+        "usage?colour=red",
+        "requests?limit=0",
+        "requests?before=zz",
+        *wrong,
+    ):
         status, body = ask(gateway, f"/admin/api/{path}", **KEY)
         assert (status, json.loads(body)["error"]["code"]) == (400, "invalid_request"), path
     for path in ("usage", "requests"):
         assert ask(gateway, f"/admin/api/{path}")[0] == 401
     assert 'parley_cost_unknown_total{model="unpriced",provider="echo"} 1.0' in metrics(gateway)
     assert "parley_ledger_dropped_total 0.0" in metrics(gateway)
+
+
+def test_what_was_refused_counts_for_its_model_and_makes_no_price_known(parley_server: Start, tmp_path: Any) -> None:
+    gateway = parley_server(
+        {
+            "store": f"sqlite:///{tmp_path}/parley.db",
+            "auth": {"admin_key": "root", "required": True},
+            "models": [{"model": "few", "targets": ["echo/a"]}, {"model": "none", "targets": ["echo/b"]}],
+            "quotas": {"models": {"few": {"requests": 1}, "echo/b": {"requests": 1}}},
+        }
+    )
+    assert [chat(gateway, "few", "one two") for _ in range(3)] == [200, 429, 429]
+    assert [chat(gateway, "echo/b", "one") for _ in range(2)] == [200, 429]
+    assert chat(gateway, "nothing", "x") == 404
+    eventually(lambda: len(told(gateway, "/admin/api/requests")["data"]) == 6, 60, "six requests are written down")
+    found = {row["model"]: row for row in told(gateway, "/admin/api/usage?by=model")["data"]}
+    assert {name: (row["requests"], row["errors"]) for name, row in found.items()} == {
+        "few": (3, 2), "echo/b": (2, 1), "": (1, 1),
+    }  # fmt: skip
+    assert (found["few"]["cost"], found["few"]["unpriced"], found[""]["cost"]) == (None, 1, 0)
+    assert [row["error"] for row in told(gateway, "/admin/api/requests?model=few")["data"]] == ["rate_limited"] * 2 + [
+        None
+    ]
 
 
 def metrics(gateway: Gateway) -> str:

@@ -54,6 +54,16 @@ async def test_a_row_is_found_as_it_was(shelf: Shelf) -> None:
     assert await asked(shelf) == [full, NOBODY, ROW]
 
 
+async def test_a_request_that_nobody_answered_counts_for_its_model_if_that_is_served(shelf: Shelf) -> None:
+    full = replace(NOBODY, kind="rate_limited", status=429, model="fast")
+    made_up = replace(full, model="x" * 300)
+    span = Span("j", 0, 100, frozenset({"fast"}))
+    await shelf.store.change(lambda link: ledger.write(link, span, numbered([ROW, full, made_up, replace(full)])))
+    assert {model: found["requests"] for model, found in (await sums(shelf, "model")).items()} == {"fast": 3, "": 1}
+    assert [row.model for row in await asked(shelf)] == ["fast", "x" * ledger.MAX_TEXT, "fast", "fast"]
+    assert [row.kind for row in await asked(shelf, only={"model": "fast"})] == ["rate_limited", "rate_limited", ""]
+
+
 async def test_what_was_written_is_not_written_again(shelf: Shelf) -> None:
     assert await write(shelf, [ROW], 0, 100) == 100
     assert await write(shelf, [ROW], 0, 100) == 100
@@ -74,6 +84,22 @@ async def test_a_piece_that_fails_leaves_nothing(shelf: Shelf) -> None:
     assert await sums(shelf) == {}
     assert await write(shelf, [ROW]) == 100
     assert len(await asked(shelf)) == 1
+
+
+@pytest.mark.parametrize("many", [1, 5, 8, 36, 37, 300])
+async def test_however_many_rows_are_written_at_once_each_is_there(shelf: Shelf, many: int) -> None:
+    rows = [replace(ROW, at=ROW.at + n, request_id=f"req_{n}", stream=n % 2 == 0, cost=n or None) for n in range(many)]
+    await write(shelf, rows)
+    assert await asked(shelf, limit=1000) == rows[::-1]
+
+
+async def test_a_row_that_fails_among_many_leaves_nothing(shelf: Shelf) -> None:
+    found = numbered([replace(ROW, at=ROW.at + n) for n in range(200)])
+    found[150] = found[3]
+    with pytest.raises(Exception, match="failed to handle"):
+        await shelf.store.change(lambda link: ledger.write(link, Span("j", 0, 100), found))
+    assert await asked(shelf) == []
+    assert await sums(shelf) == {}
 
 
 def many() -> list[Row]:

@@ -313,6 +313,27 @@ async def test_the_loop_goes_on_while_the_file_is_slow(shelf: Shelf) -> None:
     assert await slow is True
 
 
+async def test_a_store_that_is_opened_for_the_first_time_is_waited_for(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, held, going = link.linked, threading.Event(), threading.Event()
+
+    def linked(*place: Any) -> Link:
+        going.set()
+        assert held.wait(60)
+        return real(*place)
+
+    monkeypatch.setattr(link, "linked", linked)
+    monkeypatch.setattr(worker, "SLOW_SECONDS", 0.0)
+    first = asyncio.ensure_future(shelf.store.ask(lambda there: 1))
+    await asyncio.sleep(0)
+    assert await asyncio.to_thread(going.wait, 60)
+    second = asyncio.ensure_future(shelf.store.ask(lambda there: 2))
+    await asyncio.sleep(0)
+    held.set()
+    assert await asyncio.gather(first, second) == [1, 2]
+
+
 async def test_two_processes_may_use_one_file(opened: Callable[..., Shelf]) -> None:
     first, second = opened(busy=5.0), opened(busy=5.0)
     first.store.keep(kept("r1", "one"))

@@ -60,9 +60,9 @@ def answerer(job: "Delivery") -> str:
 
 def ended(job: "Delivery", usage: Usage, cost: int | None, took: float, how: tuple[Outcome, str, Phase]) -> Ended:
     """The value for a job that has just ended, after so many seconds."""
-    gateway, lane, course, first, key = job.gateway, job.lane, job.course, job.first_byte, job.key
+    gateway, course, first, key = job.gateway, job.course, job.first_byte, job.key
     outcome, kind, phase = how
-    kept = job.replayed
+    provider, target = _answered(job, outcome)
     return Ended(
         job.request.id,
         gateway.wall() - took,
@@ -70,8 +70,8 @@ def ended(job: "Delivery", usage: Usage, cost: int | None, took: float, how: tup
         job.inlet.dialect,
         job.inlet.operation,
         named(job),
-        answerer(job),
-        kept.target if kept is not None else "" if lane is None else lane.target.name,
+        provider,
+        target,
         job.status,
         outcome,
         kind,
@@ -83,8 +83,16 @@ def ended(job: "Delivery", usage: Usage, cost: int | None, took: float, how: tup
         cost,
         job.streams,
         job.bytes_out,
-        kept is not None,
+        job.replayed is not None,
     )
+
+
+def _answered(job: "Delivery", outcome: Outcome) -> tuple[str, str]:
+    """The label of the provider whose answer it was, and ``provider/model``."""
+    route, lane, kept = job.route, job.lane, job.replayed
+    if outcome == "ok" and kept is None and route is not None and route.tally is not None:
+        return route.tally.provider, route.tally.target
+    return answerer(job), kept.target if kept is not None else "" if lane is None else lane.target.name
 
 
 def spent(job: "Delivery") -> int | None:

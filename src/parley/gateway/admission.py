@@ -44,8 +44,11 @@ def read_by(inlet: Inlet, request: Request) -> Asked:
     prepared = inlet.wire.prepared
     if prepared is not None and not (inlet.placed or request.prepared):
         request.body = prepared(request.body)
-        request.prepared = True
-    return asked_by_path(inlet, request) if inlet.placed else asked(inlet, request.body)
+        request.prepared, request.members = True, None
+    if inlet.placed:
+        return asked_by_path(inlet, request)
+    members = request.members
+    return asked(inlet, request.body) if members is None else asked_of(inlet, members)
 
 
 def asked(inlet: Inlet, body: bytes) -> Asked:

@@ -46,7 +46,8 @@ def sent_by(job: "Job", route: Route) -> Outgoing:
     keeper = keeper_for(job, route, asked.members)
     if job.streams and route.verbatim and (job.ticket is not None or job.gateway.billed) and _untold(asked, route):
         return _metered(asked, route, keeper)
-    return outgoing(route.way, job.request.body, asked.members, streams=job.streams, keeper=keeper)
+    body, members = job.request.body, asked.members
+    return outgoing(route.way, body, members, streams=job.streams, keeper=keeper, found=job.found)
 
 
 def _untold(asked: Asked, route: Route) -> bool:
@@ -70,7 +71,8 @@ def sent_instead(job: "Job", route: Route, asked: Asked) -> Outgoing:
     if route.checked:
         _check(job)
     keeper = keeper_for(job, route, asked.members)
-    return outgoing(route.way, jsontext.encode(asked.members), asked.members, streams=job.streams, keeper=keeper)
+    body, members = jsontext.encode(asked.members), asked.members
+    return outgoing(route.way, body, members, streams=job.streams, keeper=keeper, found=job.found)
 
 
 def carrier_for(job: "Job", route: Route, kind: bytes) -> Relay:
@@ -172,6 +174,7 @@ def reply_to(job: "Delivery", name: str) -> Reply:
         include_usage=job.message.include_usage or (way.verbatim and _asked_for_usage(job)),
         wire=way.outlet.name,
         asked=job.request.body,
+        members=job.asked.members,
         elapsed=_stopwatch(job.gateway.now, job.started),
     )
 

@@ -200,7 +200,7 @@ class Delivery:
             out = dressed(out)
         self.bytes_out = len(out)
         self._succeeded()
-        lines = heads.JSON_TYPE + self._head + told(self)
+        lines = heads.JSON_TYPE if self.request.bare else heads.JSON_TYPE + self._head + told(self)
         try:
             self._end("ok", "", "done")
         finally:

@@ -54,6 +54,11 @@ class Tariff(Protocol):
     def estimate(self, input_tokens: int, output_tokens: int) -> int:
         """Of what may come, in picodollars."""
 
+    @property
+    def flat(self) -> tuple[int, int, int] | None:
+        """What an estimate is made of: picodollars for a token of the input, for one of the output, and for the
+        request; None where that depends on how many there are."""
+
 
 class Tariffs(Protocol):
     """Prices by model."""

@@ -20,6 +20,7 @@ _LIMITS: Final = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 # Objects that hold the limit in other dialects, and its name there.
 _INSIDE: Final = (("generationConfig", "maxOutputTokens"), ("options", "num_predict"))
 _SEVERAL: Final = "n"
+_decode: Final = msgspec.json.Decoder().decode
 MOST: Final = 2**31
 
 
@@ -86,6 +87,6 @@ def _number(raw: Any) -> int | None:
 
 def _decoded(raw: Any) -> Any:
     try:
-        return msgspec.json.decode(raw)
+        return _decode(raw)
     except msgspec.DecodeError:
         return None

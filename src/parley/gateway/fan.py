@@ -21,6 +21,7 @@ from parley.ports import Call, Caller, Destination, Flight, Headers, Request, Si
 from parley.relay import Outgoing, Passage, bad_answer
 from parley.relay.fan import Fan
 from parley.settings import UNFIT, Settings
+from parley.wire import unspoken
 from parley.wire.inlets import Inlet
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ class FanJob(Job):
         """The request, for one answer where the provider gives no more. Raises ``invalid_request``: too many."""
         way = route.way
         self.count = self._wanted(way)
-        self.spread = self.count > 1 and not gives_several(way)
+        drawn = self.streams and way.inlet.stream_decoder is unspoken
+        self.spread = self.count > 1 and not gives_several(way) and not drawn
         if not self.spread:
             return super().outgoing(route)
         if self.count > MOST:
@@ -133,7 +135,7 @@ class FanJob(Job):
         route = self.route
         assert route is not None
         events = kind.startswith(route.stream_type)
-        if not events and kind.find(b"json") < 0:
+        if not (events or kind.find(b"json") >= 0 or kind.startswith(route.way.outlet.answers)):
             message = "the provider answered with something that is neither JSON nor an event stream"
             raise bad_answer("bad_content_type", message)
         return events

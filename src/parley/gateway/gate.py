@@ -14,7 +14,7 @@ from parley.gateway.lobby import Lobby
 from parley.gateway.toll import Meters, Toll, toll_for
 from parley.ir import Usage
 from parley.limits import MONEY, TOKENS, Answer, Ask, Meter
-from parley.limits.spoken import reason, refusal
+from parley.limits.spoken import reason, refusal, said
 from parley.ports import Timer
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Ticket:
         # Until it has left: the two must not keep one another alive.
         self.job: Job | None = job
         self.toll = toll
-        self.needs: Sequence[int] = toll.ones
+        self.needs: list[int] = toll.ones
         self.epochs: list[float] | None = None
         self.inside = self.waits = False
         self.lines = b""
@@ -202,8 +202,8 @@ class Gate:
             meter.take(needs[place], now)
             epochs.append(meter.epoch)
         ticket.epochs = epochs
-        for part in toll.shown:
-            ticket.lines += part.lines(now)
+        if toll.shown:
+            ticket.lines = said(toll.shown, now)
         if toll.told:
             self._tell(toll)
         return True
@@ -251,7 +251,7 @@ class Gate:
         endless = [(meter, need) for pause, meter, need in pauses if pause is None]
         longest = max((pause for pause, _, _ in pauses if pause is not None), default=0.0)
         meter, need = endless[0] if endless else next(one[1:] for one in pauses if one[0] == longest)
-        ticket.lines = b"".join([part.lines(now) for part in ticket.toll.shown])
+        ticket.lines = said(ticket.toll.shown, now)
         return self._shed(ticket, reason(meter.rule), refusal(meter, need, now, wall))
 
     def _shed(self, ticket: Ticket, why: str, failure: Failure) -> ParleyError:

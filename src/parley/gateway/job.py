@@ -14,10 +14,12 @@ from parley.gateway import heads
 from parley.gateway.admission import Asked, prefix_of, read_by
 from parley.gateway.answering import carrier_for, counted_by_us, needless, sent_by
 from parley.gateway.delivery import Delivery
+from parley.gateway.fetched import Fetch
 from parley.gateway.route import Route
 from parley.plan import GiveUp, Try
 from parley.ports import Call, Destination, Headers, Request
 from parley.relay import Outgoing, Through
+from parley.relay.inlined import Found
 from parley.settings import NODE, UNFIT
 
 MAX_ERROR: Final = 64 * 1024
@@ -28,6 +30,7 @@ class Job(Delivery):
     """See the module."""
 
     _errors: tuple[int, Headers, bytearray] | None = None
+    found: Found | None = None
 
     def run(self) -> None:
         """Admit the request and start the first try."""
@@ -234,9 +237,22 @@ class Job(Delivery):
                 return self._answer(answer)
             message = self.message = self.outgoing(route)
         except ParleyError as error:
+            if error.failure.urls and (fetch := Fetch(self, step, error.failure)).begin():
+                self._flight = fetch
+                return None
             return self._unsent(error.failure)
         to = route.to_stream if self.streams and route.to_stream is not None else route.to
         self._send(route, to, message, fresh=step.fresh)
+
+    def fetched(self, step: Try, failure: Failure | None) -> None:
+        """What the request names by address is there, or cannot be had: the same try again, or another target."""
+        self._flight = None
+        if self.over:
+            return
+        if failure is None:
+            self._try(step)
+        else:
+            self._unsent(failure)
 
     def _unsent(self, failure: Failure) -> None:
         """The request cannot go there: to a target that can take it, else it is refused."""
@@ -296,7 +312,7 @@ class Job(Delivery):
         except ParleyError as error:
             self._broken(error.failure)
             return
-        if route.same:
+        if route.same and not self.request.bare:
             self._head = heads.downward(headers)
         if isinstance(carrier, Through):
             self.streams, self._type = True, heads.typed(kind)

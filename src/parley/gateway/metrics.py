@@ -6,6 +6,7 @@ Labels are bounded by the configuration and the tables of kinds, never by what a
 
 from bisect import bisect_left
 from collections.abc import Callable
+from math import inf
 
 from parley.failure import Failure
 from parley.gateway.families import CACHE, FAMILIES, REJECTED, REQUESTS, Key
@@ -24,24 +25,41 @@ class Counter:
 
 
 class Curve:
-    """One histogram. ``values``: how many fell into each bucket, then the sum of all of them."""
+    """One histogram."""
 
-    __slots__ = ("_bounds", "_last", "_most", "values")
+    __slots__ = ("_bounds", "_buckets", "_here", "_high", "_low", "_place", "_sum")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
-        self.values = [0.0] * (len(bounds) + 2)
         self._bounds = bounds
-        self._most = len(bounds)
-        self._last = 0
+        self._buckets = [0.0] * (len(bounds) + 1)
+        # Most fall where the one before them did: how many did there, and what that bucket holds.
+        self._place = self._here = 0
+        self._low, self._high = -inf, bounds[0] if bounds else inf
+        self._sum = 0.0
+
+    @property
+    def values(self) -> list[float]:
+        """How many fell into each bucket, then the sum of all of them."""
+        self._settle()
+        return [*self._buckets, self._sum]
 
     def put(self, value: float) -> None:
         """Count one."""
-        bounds, place, values = self._bounds, self._last, self.values
-        # Most fall where the one before them did.
-        if (place < self._most and value > bounds[place]) or (place > 0 and value <= bounds[place - 1]):
-            place = self._last = bisect_left(bounds, value)
-        values[place] += 1.0
-        values[-1] += value
+        if value <= self._low or value > self._high:
+            self._move(value)
+        self._here += 1
+        self._sum += value
+
+    def _settle(self) -> None:
+        self._buckets[self._place] += self._here
+        self._here = 0
+
+    def _move(self, value: float) -> None:
+        self._settle()
+        bounds = self._bounds
+        place = self._place = bisect_left(bounds, value)
+        self._low = bounds[place - 1] if place else -inf
+        self._high = bounds[place] if place < len(bounds) else inf
 
 
 class Metrics:

@@ -23,6 +23,7 @@ from parley.wire import PARAMETERS, SPOKEN
 from parley.wire.caila import kinds
 from parley.wire.caila.envelope import Call, opened
 from parley.wire.caila.errors import event
+from parley.wire.caila.typed import judge
 from parley.wire.inlets import Inlet
 from parley.wire.predict_paths import ADAPTER, DIRECT, STREAM
 
@@ -203,6 +204,8 @@ class PredictJob(ProxyJob):
             merged.update(layer)
         operation = call.operation
         if operation == "chat":
+            if call.form != ADAPTER:
+                judge(merged)
             merged = kinds.as_usual(merged, call.prefix)
         merged["model"] = Raw(jsontext.encode(self._model(merged)))
         if operation in _STREAMED:

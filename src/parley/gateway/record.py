@@ -35,6 +35,9 @@ class Record(Struct, frozen=True, gc=False):
 
 
 _encode: Final = msgspec.json.Encoder().encode
+# What no caller can mend, and no waiting: the operator's keys and certificates. Lines of these say so once more.
+_SETTINGS: Final = frozenset({"upstream_auth", "tls_error"})
+_LOUD: Final = b',"level":"error"}'
 _NUMBERS: Final = tuple(str(number) for number in range(1000))
 _THOUSANDTHS: Final = tuple(f"{number:03}" for number in range(1000))
 
@@ -64,7 +67,8 @@ def line(job: "Delivery", outcome: Outcome, kind: str, phase: Phase) -> bytes:
         usage.output if usage is not None else made_tokens(job),
         "estimated" if usage is None or usage.estimated else "exact",
     )
-    return _encode(made)
+    text = _encode(made)
+    return text[:-1] + _LOUD if kind in _SETTINGS else text
 
 
 def refused_line(dialect: str, request_id: str, reason: str, status: int) -> bytes:

@@ -12,17 +12,20 @@ if TYPE_CHECKING:
 
 
 class Tally:
-    """``series`` is None where nobody measures."""
+    """``series`` is None where nobody measures. ``provider`` is the label of who answers, ``target`` its
+    ``provider/model``."""
 
-    __slots__ = ("requests", "series")
+    __slots__ = ("provider", "requests", "series", "target")
 
-    def __init__(self, requests: Counter, series: Series | None) -> None:
+    def __init__(self, requests: Counter, series: Series | None, provider: str, target: str) -> None:
         self.requests = requests
         self.series = series
+        self.provider, self.target = provider, target
 
 
 def tally_for(gateway: "Gateway", job: "Delivery") -> Tally:
     """The one for what the requests of a job's route have in common."""
-    inlet, measures = job.inlet, gateway.measures
-    series = None if measures is None else measures.series(inlet.operation, answerer(job), named(job), "")
-    return Tally(gateway.metrics.counter(REQUESTS, inlet.dialect, "ok", ""), series)
+    inlet, measures, lane, provider = job.inlet, gateway.measures, job.lane, answerer(job)
+    series = None if measures is None else measures.series(inlet.operation, provider, named(job), "")
+    requests = gateway.metrics.counter(REQUESTS, inlet.dialect, "ok", "")
+    return Tally(requests, series, provider, "" if lane is None else lane.target.name)

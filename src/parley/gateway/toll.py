@@ -19,24 +19,29 @@ class Toll:
     to be estimated, ``money``: their cost too. ``told``: a bank hears of some. ``unpriced``: nobody knows what some
     target costs."""
 
-    __slots__ = ("meters", "money", "ones", "priority", "shown", "tariffs", "told", "unpriced", "weighs")
+    __slots__ = ("_rates", "_tariffs", "meters", "money", "ones", "priority", "shown", "told", "unpriced", "weighs")
 
     def __init__(self, meters: tuple[Meter, ...], priority: int, tariffs: tuple[Tariff, ...], unpriced: bool) -> None:
         self.meters = meters
-        self.ones = (1,) * len(meters)
+        self.ones = [1] * len(meters)
         self.shown = shown(meters)
         kinds = [meter.kind for meter in meters]
         self.money = MONEY in kinds
         self.weighs = self.money or TOKENS in kinds
         self.told = any(meter.told for meter in meters)
         self.priority = priority
-        self.tariffs = tariffs
+        # Of most a token costs the same however many there are: what those cost is asked of nobody.
+        self._rates = [tariff.flat for tariff in tariffs if tariff.flat is not None]
+        self._tariffs = [tariff for tariff in tariffs if tariff.flat is None]
         self.unpriced = unpriced
 
     def cost(self, read: int, made: int) -> int:
         """What so many tokens cost at most, in picodollars."""
         most = 0
-        for tariff in self.tariffs:
+        for per_read, per_made, each in self._rates:
+            cost = per_read * read + per_made * made + each
+            most = max(most, cost)
+        for tariff in self._tariffs:
             most = max(most, tariff.estimate(read, made))
         return most
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from parley.config.amounts import duration
+from parley.operations import operation_of
 from parley.store.ledger import DAY, HOUR
 from parley.store.usage import DIMENSIONS, GRAINS, TAG, Requests, Sums
 
@@ -14,6 +15,7 @@ MAX_HOURS: Final = 31 * DAY
 MAX_DAYS: Final = 3660 * DAY
 _OUTCOMES: Final = ("ok", "error", "client_abort")
 _TIMES: Final = ("from", "to", "format")
+_TRUTHS: Final = {"true": True, "1": True, "false": False, "0": False}
 
 
 def sums(words: Mapping[str, str], now: float) -> Sums:
@@ -29,8 +31,10 @@ def sums(words: Mapping[str, str], now: float) -> Sums:
     back = 2 * DAY if "hour" in by else 30 * DAY
     since = moment(words["from"], now) if "from" in words else until // DAY * DAY - back + DAY
     most = MAX_HOURS if "hour" in by else MAX_DAYS
-    if not since <= until <= since + most + DAY:
-        raise ValueError(f"from, to: at most {most // DAY} days, the earlier first")
+    if since > until:
+        raise ValueError("from, to: the earlier first")
+    if until > since + most + DAY:
+        raise ValueError(f"from, to: at most {most // DAY} days")
     return Sums(since=since, until=max(until, since + HOUR), by=by, only=_only(words, ("by", *_TIMES)))
 
 
@@ -44,6 +48,9 @@ def requests(words: Mapping[str, str], now: float, most: int = MAX_REQUESTS) -> 
     outcome = words.get("outcome")
     if outcome is not None and outcome not in _OUTCOMES:
         raise ValueError(f"outcome: write one of {', '.join(_OUTCOMES)}")
+    failed = words.get("failed", "false")
+    if failed not in _TRUTHS:
+        raise ValueError("failed: write true or false")
     limit = _number("limit", words.get("limit", "100"))
     if not 1 <= limit <= most:
         raise ValueError(f"limit: 1 to {most}")
@@ -56,7 +63,7 @@ def requests(words: Mapping[str, str], now: float, most: int = MAX_REQUESTS) -> 
         request_id=words.get("request_id"),
         status=_number("status", words["status"]) if "status" in words else None,
         outcome=outcome,
-        failed=words.get("failed") in ("1", "true"),
+        failed=_TRUTHS[failed],
     )
 
 
@@ -77,6 +84,8 @@ def _only(words: Mapping[str, str], known: tuple[str, ...]) -> dict[str, str]:
     for name in only:
         if name not in DIMENSIONS and not _is_tag(name):
             raise ValueError(f"there is no {name!r} to ask by; known here: {', '.join((*known, *DIMENSIONS))}")
+    if "operation" in only:
+        only["operation"] = operation_of(only["operation"]) or only["operation"]
     return only
 
 

@@ -10,6 +10,7 @@ MessagePack array. A frame is whole or, at the end of a file, was never finished
 import errno
 import fcntl
 import os
+from bisect import bisect_left
 from collections.abc import Iterator
 from pathlib import Path
 from secrets import token_hex
@@ -19,7 +20,7 @@ from zlib import crc32
 
 import msgspec
 
-from parley.store.ledger import Row
+from parley.store.ledger import Row, Values
 
 MAGIC: Final = b"parley-rows 1\n"
 SUFFIX: Final = ".rows"
@@ -29,12 +30,27 @@ HIDDEN: Final = ".new"
 MAX_FILE: Final = 4 * 1024 * 1024
 # So much is read, and written into the store, in one piece.
 PIECE: Final = 64 * 1024
+# Rows that are written into the store at once without being read from their file, and those that are kept for that.
+MOST_FRESH: Final = 1000
+MAX_FRESH: Final = 8192
 _HEAD: Final = Layout("<II")
+_head: Final = _HEAD.pack
+_AT: Final = Row.__struct_fields__.index("at")
+_MS: Final = Row.__struct_fields__.index("ms")
 _row: Final = msgspec.msgpack.Decoder(Row).decode
 
 
 class Damaged(Exception):  # noqa: N818 - it is what the file is
     """A file cannot be read any further, and not because it is unfinished."""
+
+
+class Fresh:
+    """Rows of a file that are still in memory: their places, their values, and where they end."""
+
+    __slots__ = ("end", "places", "rows")
+
+    def __init__(self, places: list[int], rows: list[Values], end: int) -> None:
+        self.places, self.rows, self.end = places, rows, end
 
 
 class File:
@@ -46,6 +62,8 @@ class File:
         self.broken = False
         self._descriptor = descriptor
         self._mark = bytes.fromhex(path.name.partition(".")[0])[:5]
+        # Without a gap, up to where they end.
+        self._fresh = Fresh([], [], 0)
 
     @property
     def name(self) -> str:
@@ -90,6 +108,38 @@ class File:
             raise Damaged(self.path.name)
         return begin + end, found
 
+    def keep(self, row: Values, size: int) -> None:
+        """Remember the row that was just written in so many bytes: it need not be read again."""
+        fresh, place = self._fresh, self.size - size
+        if fresh.end != place or len(fresh.places) >= MAX_FRESH:
+            fresh = self._fresh = Fresh([], [], place)
+        fresh.places.append(place)
+        fresh.rows.append(row)
+        fresh.end = self.size
+
+    def fresh(self) -> Fresh | None:
+        """Some rows from where the store is; None where they have to be read."""
+        fresh = self._fresh
+        if not fresh.places or fresh.places[0] != self.applied:
+            return None
+        end = fresh.places[MOST_FRESH] if len(fresh.places) > MOST_FRESH else fresh.end
+        return Fresh(fresh.places[:MOST_FRESH], fresh.rows[:MOST_FRESH], end)
+
+    def reach(self, end: int) -> None:
+        """So much is in the store."""
+        self.applied = end
+        fresh = self._fresh
+        known = bisect_left(fresh.places, end)
+        del fresh.places[:known], fresh.rows[:known]
+
+    def ids(self, fresh: Fresh) -> list[bytes]:
+        """Those of rows. They sort by the time of the end; the rest of them is the row's place."""
+        mark = self._mark
+        return [
+            max(0, int(row[_AT] * 1000 + row[_MS])).to_bytes(6) + mark + place.to_bytes(5)
+            for place, row in zip(fresh.places, fresh.rows, strict=True)
+        ]
+
     def remove(self) -> None:
         """Everything is in the store."""
         self.path.unlink(missing_ok=True)
@@ -113,7 +163,7 @@ class File:
             raise
 
     def _identified(self, place: int, body: bytes) -> tuple[bytes, Row]:
-        """Ids sort by the time of the end; the rest of them is the row's place."""
+        """With its id, see ids."""
         try:
             row = _row(body)
         except msgspec.MsgspecError:
@@ -165,7 +215,7 @@ class Journal:
 
 def frame(row: bytes) -> bytes:
     """A row in MessagePack as it stands in a file."""
-    return _HEAD.pack(len(row), crc32(row)) + row
+    return _head(len(row), crc32(row)) + row
 
 
 def _frames(data: bytes) -> Iterator[tuple[int, bytes]]:

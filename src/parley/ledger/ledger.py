@@ -16,8 +16,9 @@ import msgspec
 
 from parley.failure import Failure
 from parley.gateway.ended import Ended
-from parley.ledger.journal import MAGIC, PIECE, Damaged, File, Journal, frame
-from parley.ledger.rows import packed
+from parley.ledger.journal import File, Journal, frame
+from parley.ledger.rows import packed, row_of
+from parley.ledger.turn import Turn, applied, entered, synced
 from parley.store import Store
 from parley.store import ledger as stored
 from parley.store.ledger import Row
@@ -31,6 +32,8 @@ DROPPED: Final = "parley_ledger_dropped_total"
 MAX_PENDING: Final = 20_000
 MAX_WAITING: Final = 256 * 1024 * 1024
 PAUSE_SECONDS: Final = 0.25
+# Where so many bytes wait nothing is waited for: what waits longer has left the processor's own memory, and costs more.
+SOON: Final = 128 * 1024
 RETRY_SECONDS: Final = 1.0
 ADOPT_SECONDS: Final = 60.0
 SWEEP_SECONDS: Final = 3600.0
@@ -45,7 +48,8 @@ _FAULTS: Final = 3
 class Ledger:
     """Belongs to one loop. ``folder`` is the journal's, ``count`` adds a number to a counter, ``write`` takes log
     lines; ``retention`` in seconds; ``taken`` hears in the store's thread of rows that another process had left, in the
-    transaction that writes them. ``start`` it, and ``close`` it before the store."""
+    transaction that writes them; ``served`` are the names of models that are served. ``start`` it, and ``close`` it
+    before the store."""
 
     def __init__(
         self,
@@ -62,6 +66,7 @@ class Ledger:
         self._taken = taken
         self._left: set[str] = set()
         self.retention = retention
+        self.served: frozenset[str] = frozenset()
         self._loop = asyncio.get_running_loop()
         self._pending: list[bytes] = []
         self._last: File | None = None
@@ -89,7 +94,8 @@ class Ledger:
         """
         if ended.status == 401 and ended.key is None:
             return
-        row = frame(packed(ended))
+        values = row_of(ended)
+        row = frame(packed(values))
         if self._pending or self._beside or self._writing is not None or self._waiting > MAX_WAITING:
             self._hold(row)
             return
@@ -99,13 +105,22 @@ class Ledger:
         except OSError as error:
             self._unwritten([row], error)
             return
-        self._waiting += len(row)
+        file.keep(values, len(row))
+        before, self._waiting = self._waiting, self._waiting + len(row)
         if monotonic() - begun > SLOW_SECONDS:
             self._step_aside(begun)
         if file is not self._last:
             self._files.append(file)
             self._last = file
-        if not self._applying and "apply" not in self._timers:
+        if not self._applying:
+            self._arrange(before)
+
+    def _arrange(self, before: int) -> None:
+        """When rows go into the store; so many bytes waited before the last of them."""
+        if before < SOON <= self._waiting:
+            self._drop_timer("apply")
+            self._later("apply", 0.0, self._apply)
+        elif "apply" not in self._timers:
             self._later("apply", PAUSE_SECONDS, self._apply)
 
     def problems(self) -> list[dict[str, Any]]:
@@ -187,11 +202,15 @@ class Ledger:
             return
         self._applying = True
         self._idle.clear()
-        file, finished = self._files[0], tuple(self._finished)
+        file, turn = self._files[0], Turn(tuple(self._finished), self.served)
         skip = self._faults >= _FAULTS
+        fresh = None if skip else file.fresh()
+        if fresh is not None:
+            self._store.change_then(partial(entered, file, fresh, turn), partial(self._heard, file, turn.finished))
+            return
         taken = self._taken if file.name in self._left else None
-        work = partial(_applied, file, file.size, finished, skip, taken)
-        self._store.change_then(work, partial(self._heard, file, finished))
+        work = partial(applied, file, file.size, turn, skip, taken)
+        self._store.change_then(work, partial(self._heard, file, turn.finished))
 
     def _heard(self, file: File, finished: tuple[str, ...], outcome: Any) -> None:
         self._applying = False
@@ -202,7 +221,7 @@ class Ledger:
         self._finished = [name for name in self._finished if name not in finished]
         end, lost, damaged = outcome
         before = file.waiting
-        file.applied = end
+        file.reach(end)
         self._waiting += file.waiting - before
         self._losing = self._losing and bool(self._waiting)
         if lost:
@@ -216,7 +235,7 @@ class Ledger:
         """At once where much is left, else after a pause in which more may come."""
         self._tidy()
         waiting = self._waiting
-        if waiting >= PIECE or len(self._files) > 1 or (waiting and self._closed):
+        if waiting >= SOON or len(self._files) > 1 or (waiting and self._closed):
             self._loop.call_soon(self._apply)
         elif waiting:
             self._later("apply", PAUSE_SECONDS, self._apply)
@@ -228,7 +247,7 @@ class Ledger:
         self._faults = self._faults + 1 if failure.kind == "internal" else 0
         self._idle.set()
         if self._journal.active is not None and not self._closed:
-            self._loop.run_in_executor(None, _synced, self._journal.active)
+            self._loop.run_in_executor(None, synced, self._journal.active)
         self._later("apply", RETRY_SECONDS, self._apply)
 
     def _set_aside(self, file: File, end: int) -> None:
@@ -338,36 +357,3 @@ class Ledger:
 
     def _say(self, event: str, **facts: Any) -> None:
         self._write(msgspec.json.encode({"event": event, **facts}))
-
-
-def _applied(
-    file: File,
-    size: int,
-    finished: tuple[str, ...],
-    skip: bool,
-    taken: Callable[[Link, Sequence[Row]], None] | None,
-    link: Link,
-) -> tuple[int, int, bool]:
-    """In the store's thread: how far it is now, how many rows were left out, and whether the rest cannot be read."""
-    stored.forget(link, finished)
-    begin = file.applied
-    if begin is None:
-        begin = max(stored.applied(link, file.name), len(MAGIC))
-    if begin >= size:
-        return size, 0, False
-    try:
-        end, rows = file.rows(begin)
-    except (Damaged, OSError):
-        return begin, 0, True
-    reached = stored.write(link, stored.Span(file.name, begin, end), [] if skip else rows)
-    if taken is not None and reached == end and not skip:
-        taken(link, [row for _, row in rows])
-    return reached, len(rows) if skip else 0, False
-
-
-def _synced(file: File) -> None:
-    try:
-        file.sync()
-    except OSError:
-        # Writing to it will tell.
-        return

@@ -7,53 +7,52 @@ from msgspec.structs import astuple
 
 from parley.gateway.ended import Ended
 from parley.ir import Usage
+from parley.store.ledger import Values
 
 # What a provider reports is not ours to believe: beyond this a number is cut.
 MOST: Final = 2**53
-_FIELDS: Final = Ended.__struct_fields__
-_AT: Final = _FIELDS.index("at")
-_REQUEST_ID: Final = _FIELDS.index("request_id")
-_DIALECT: Final = _FIELDS.index("dialect")
-_PHASE: Final = _FIELDS.index("phase")
-_USAGE: Final = _FIELDS.index("usage")
-_CACHED: Final = _FIELDS.index("cached")
+_USED: Final = Usage.__struct_fields__
+_INPUT: Final = _USED.index("input")
+_OUTPUT: Final = _USED.index("output")
+_ESTIMATED: Final = _USED.index("estimated")
+_READ_AGAIN: Final = _USED.index("cached")
+_WRITTEN: Final = _USED.index("cache_write")
+_REASONING: Final = _USED.index("reasoning")
+_HEARD: Final = _USED.index("audio_input")
+_SPOKEN: Final = _USED.index("audio_output")
+_IMAGES: Final = _USED.index("images")
+_SECONDS: Final = _USED.index("seconds")
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
-def packed(ended: Ended) -> bytes:
-    """One row in MessagePack: its parts in the order of parley.store.ledger.Row."""
-    # Whole: to ask for each of them costs more than all the rest.
+def packed(row: Values) -> bytes:
+    """One row in MessagePack."""
+    return _encode(row)
+
+
+def row_of(ended: Ended) -> Values:
+    """One row, in the order of parley.store.ledger.Row."""
+    # Whole: to ask for each of its parts costs more than all the rest.
     values: tuple[Any, ...] = astuple(ended)
-    key, usage, cost = ended.key, ended.usage, ended.cost
-    read, made = usage.input, usage.output
+    (
+        request_id, at, key, dialect, operation, model, provider, target, status, outcome, kind, _, attempts, ms,
+        ttfb_ms, usage, cost, stream, bytes_out, replayed,
+    ) = values  # fmt: skip
+    used: tuple[Any, ...] = astuple(usage)
+    read, made, estimated = used[_INPUT], used[_OUTPUT], used[_ESTIMATED]
+    cached, written, reasoning = used[_READ_AGAIN], used[_WRITTEN], used[_REASONING]
+    heard, spoken, images, seconds = used[_HEARD], used[_SPOKEN], used[_IMAGES], used[_SECONDS]
     if not (0 <= read <= MOST and 0 <= made <= MOST and (cost is None or 0 <= cost <= MOST)):
         read, made, cost = _bound(read) or 0, _bound(made) or 0, _bound(cost)
-    who = ("", "", {}) if key is None else (key.id, key.name, key.tags)
-    return _encode(
-        (
-            values[_AT],
-            values[_REQUEST_ID],
-            *who,
-            *values[_DIALECT:_PHASE],
-            *values[_PHASE + 1 : _USAGE],
-            *values[_USAGE + 2 : _CACHED],
-            usage.estimated,
-            values[_CACHED],
-            cost,
-            read,
-            made,
-            *_parts(usage),
-        )
-    )
-
-
-def _parts(usage: Usage) -> tuple[Any, ...]:
-    cached, written, reasoning = usage.cached, usage.cache_write, usage.reasoning
-    heard, spoken, images = usage.audio_input, usage.audio_output, usage.images
     if cached or written or reasoning or heard or spoken or images:
         counts = (cached, written, reasoning, heard, spoken, images)
-        return (*map(_bound, counts), usage.seconds)
-    return cached, written, reasoning, heard, spoken, images, usage.seconds
+        cached, written, reasoning, heard, spoken, images = map(_bound, counts)
+    who, name, tags = ("", "", {}) if key is None else (key.id, key.name, key.tags)
+    return (
+        at, request_id, who, name, tags, dialect, operation, model, provider, target, status, outcome, kind, attempts,
+        ms, ttfb_ms, stream, bytes_out, estimated, replayed, cost, read, made, cached, written, reasoning, heard,
+        spoken, images, seconds,
+    )  # fmt: skip
 
 
 def _bound(count: int | None) -> int | None:

@@ -69,8 +69,8 @@ def said(row: Any) -> dict[str, Any]:
 
 
 def total(by: Sequence[str], found: Sum) -> dict[str, Any]:
-    """One sum. ``cost`` is what the requests cost whose price is known, null where there is none of these;
-    ``unpriced`` counts the others."""
+    """One sum. ``cost`` is what the requests cost whose price is known; null where that is nothing and others cost who
+    knows what. ``unpriced`` counts the latter."""
     counts = found.counts
     made: dict[str, Any] = {
         name: moment(int(value or 0)) if name in GRAINS else value for name, value in zip(by, found.of, strict=True)
@@ -95,7 +95,8 @@ def total(by: Sequence[str], found: Sum) -> dict[str, Any]:
         "audio_seconds": counts["sound_ms"] / 1000,
         "estimated": counts["estimated"],
         "mean_ms": round(counts["ms"] / requests, 3) if requests else None,
-        "cost": dollars(counts["cost"]) if counts["unpriced"] < requests else None,
+        # Requests that were refused cost nothing: that says nothing about those that were answered.
+        "cost": dollars(counts["cost"]) if counts["cost"] or not counts["unpriced"] else None,
         "unpriced": counts["unpriced"],
     }
 

@@ -9,6 +9,8 @@ from parley.limits.meter import Meter
 from parley.limits.rule import PICO, Rule
 
 MOST_HEADS: Final = 16
+# A budget that never begins anew: somebody has to raise it.
+DAY: Final = 86400.0
 _NAMES: Final = {60.0: "minute", 3600.0: "hour", 86400.0: "day"}
 _WHOSE: Final = {"key": "of this key", "all": "of this gateway"}
 
@@ -16,16 +18,17 @@ _WHOSE: Final = {"key": "of this key", "all": "of this gateway"}
 class Shown:
     """The header lines on what is left of meters of one measure, by the one that has the least."""
 
-    __slots__ = ("_known", "_meters", "_name", "_reset")
+    __slots__ = ("_head", "_known", "_limit", "_meters", "_name", "_reset", "_seconds")
 
     def __init__(self, measure: str, meters: tuple[Meter, ...]) -> None:
         self._meters = meters
-        self._name = measure.encode()
-        # What was written last: heads by limit, and one reset.
-        self._known: dict[int, bytes] = {}
-        self._reset = (-1, b"")
+        self._name = measure
+        # What was written last: heads by limit, the last of them, and one reset.
+        self._known: dict[int, str] = {}
+        self._limit = self._seconds = -1
+        self._head = self._reset = ""
 
-    def lines(self, now: float) -> bytes:
+    def lines(self, now: float) -> str:
         """Them, as of now."""
         best = self._meters[0]
         left = best.left()
@@ -33,16 +36,17 @@ class Shown:
             other = meter.left()
             if other < left:
                 best, left = meter, other
-        head = self._known.get(best.limit) or self._head(best.limit)
-        seconds, text = self._reset
+        if best.limit != self._limit:
+            self._limit = best.limit
+            self._head = self._known.get(best.limit) or self._made(best.limit)
         exact = ceil(best.ends - now if best.ends != inf else best.rule.span)
-        if exact != seconds:
-            text = b"\r\nx-ratelimit-reset-%b: %b\r\n" % (self._name, span_text(max(0, exact)))
-            self._reset = (exact, text)
-        return head + str(left).encode() + text
+        if exact != self._seconds:
+            self._seconds = exact
+            self._reset = f"\r\nx-ratelimit-reset-{self._name}: {span_text(max(0, exact)).decode()}\r\n"
+        return self._head + str(left) + self._reset
 
-    def _head(self, limit: int) -> bytes:
-        head = b"x-ratelimit-limit-%b: %d\r\nx-ratelimit-remaining-%b: " % (self._name, limit, self._name)
+    def _made(self, limit: int) -> str:
+        head = f"x-ratelimit-limit-{self._name}: {limit}\r\nx-ratelimit-remaining-{self._name}: "
         self._known = {**self._known, limit: head} if len(self._known) < MOST_HEADS else {limit: head}
         return head
 
@@ -53,6 +57,14 @@ def shown(meters: Iterable[Meter]) -> tuple[Shown, ...]:
     for meter in meters:
         found.setdefault(meter.rule.measure, []).append(meter)
     return tuple(Shown(name, tuple(found[name])) for name in ("requests", "tokens") if name in found)
+
+
+def said(parts: tuple[Shown, ...], now: float) -> bytes:
+    """Header lines of several, as of now."""
+    text = ""
+    for part in parts:
+        text += part.lines(now)
+    return text.encode()
 
 
 def span_text(seconds: int) -> bytes:
@@ -68,10 +80,10 @@ def refusal(meter: Meter, needed: int, now: float, wall: float) -> Failure:
     """Why a request that needs so much was refused, and when to come again."""
     rule, pause = meter.rule, meter.pause(now, wall)
     if rule.measure == "money":
-        return Failure("budget_exceeded", _spent(meter, needed), retry_after=pause)
+        return Failure("budget_exceeded", _spent(meter, needed), retry_after=DAY if pause is None else pause)
     if rule.measure == "parallel":
         message = f"the limit {_whose(rule)} is {rule.limit} {_plural('request', rule.limit)} at one time"
-        return Failure("rate_limited", message, detail="concurrency", retry_after=pause)
+        return Failure("rate_limited", message, retry_after=pause)
     what = _plural(rule.measure[:-1], rule.limit)
     message = f"the limit {_whose(rule)} is {rule.limit} {what} {_per(rule.span)}"
     if rule.measure == "tokens":

@@ -5,7 +5,7 @@ before those are priced. A part that has no price of its own has the price of wh
 """
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import astuple
 
@@ -19,6 +19,11 @@ _HOUR_MS: Final = 3_600_000
 _RARE: Final = Usage.__struct_fields__.index("audio_input")
 _TIER: Final = Usage.__struct_fields__.index("tier")
 _NONE: Final = (None,) * (_TIER - _RARE)
+_INPUT: Final = Usage.__struct_fields__.index("input")
+_OUTPUT: Final = Usage.__struct_fields__.index("output")
+_CACHED: Final = Usage.__struct_fields__.index("cached")
+_WRITTEN: Final = Usage.__struct_fields__.index("cache_write")
+_REASONING: Final = Usage.__struct_fields__.index("reasoning")
 
 
 def cost_of(tariff: "Tariff", usage: Usage) -> int | None:
@@ -27,8 +32,9 @@ def cost_of(tariff: "Tariff", usage: Usage) -> int | None:
         tariff = _graded(tariff, usage.tier)
     if tariff.above:
         tariff = _holding(tariff, usage.input)
-    if astuple(usage)[_RARE:_TIER] == _NONE:
-        return _usual(tariff, usage)
+    used: tuple[Any, ...] = astuple(usage)
+    if used[_RARE:_TIER] == _NONE:
+        return _usual(tariff, used)
     taken, made, counted = _taken(tariff, usage), _made(tariff, usage), _counted(tariff, usage)
     if taken is not None and made is not None:
         return taken + made + counted
@@ -43,12 +49,28 @@ def estimate_of(tariff: "Tariff", input_tokens: int, output_tokens: int) -> int:
     return (tariff.input or 0) * input_tokens + (tariff.output or 0) * output_tokens + (tariff.request or 0)
 
 
-def _usual(tariff: "Tariff", usage: Usage) -> int | None:
-    """Of text alone: most answers, at a third of the cost of looking for each part."""
-    taken, made, request = _read(tariff, usage), _made(tariff, usage), tariff.request or 0
-    if taken is not None and made is not None:
-        return taken + made + request
-    return request + (taken or 0) + (made or 0) if request else None
+def _usual(tariff: "Tariff", used: tuple[Any, ...]) -> int | None:
+    """Of text alone: most answers. What was used is taken apart once: to ask for each part of it costs more."""
+    read: int = used[_INPUT]
+    made: int = used[_OUTPUT]
+    cached: int = used[_CACHED] or 0
+    written: int = used[_WRITTEN] or 0
+    thought: int = used[_REASONING] or 0
+    whole, each = tariff.input, tariff.output
+    cost: int = tariff.request or 0
+    if not cost and ((whole is None and read) or (each is None and made)):
+        return None
+    if whole is not None:
+        if cached or written:
+            cached = min(cached, read)
+            written = min(written, read - cached)
+            cost += cached * _own(tariff.cached, whole) + written * _own(tariff.cache_write, whole)
+        cost += (read - cached - written) * whole
+    if each is not None:
+        cost += made * each
+        if thought:
+            cost += min(thought, made) * (_own(tariff.reasoning, each) - each)
+    return cost
 
 
 def _graded(tariff: "Tariff", tier: str) -> "Tariff":
@@ -112,8 +134,6 @@ def _made(tariff: "Tariff", usage: Usage) -> int | None:
     made, whole = usage.output, tariff.output
     if whole is None:
         return None if made else 0
-    if usage.reasoning is None and usage.audio_output is None and usage.image_output is None:
-        return made * whole
     heard = min(usage.audio_output or 0, made)
     seen = min(usage.image_output or 0, made - heard)
     thought = min(usage.reasoning or 0, made - heard - seen)

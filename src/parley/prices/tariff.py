@@ -46,3 +46,8 @@ class Tariff(Struct, frozen=True, kw_only=True):
     def estimate(self, input_tokens: int, output_tokens: int) -> int:
         """What so many plain tokens cost, in picodollars."""
         return estimate_of(self, input_tokens, output_tokens)
+
+    @property
+    def flat(self) -> tuple[int, int, int] | None:
+        """What an estimate is made of, for input, output and request; None where that depends on how long they are."""
+        return None if self.above else (self.input or 0, self.output or 0, self.request or 0)

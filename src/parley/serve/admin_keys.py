@@ -5,6 +5,7 @@ Where nobody needs a key yet these paths need one all the same: whoever makes th
 everybody else, and a page in a browser on this machine can reach it too.
 """
 
+import re
 import secrets
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -21,7 +22,8 @@ from parley.config.amounts import duration
 from parley.config.members import NOT_SETTABLE, SPELLINGS, is_of_kind
 from parley.config.quotas import MAX_COUNT, picodollars
 from parley.failure import Failure, ParleyError, invalid
-from parley.keys import Holder, KeyLimits, Kind, digest_of, key_text
+from parley.jsontext import whole
+from parley.keys import Holder, KeyLimits, Kind, digest_of, is_key, key_text
 from parley.serve.admin import refused
 from parley.serve.guard import key_of
 from parley.serve.house import House
@@ -63,6 +65,30 @@ class Rotation(Struct, forbid_unknown_fields=True):
     """``grace``: how long earlier texts still hold."""
 
     grace: str | float = 0
+
+
+_TEXTS: Final = "a list of texts"
+_COUNT: Final = "a whole number, or null"
+_SPAN: Final = "a duration such as 90d, or a number of seconds"
+# What the members of both are.
+_FORMS: Final = {
+    "name": "text",
+    "kind": "caller, admin or node",
+    "models": _TEXTS,
+    "dialects": _TEXTS,
+    "sources": _TEXTS,
+    "expires": f"{_SPAN}, or a time",
+    "tags": "an object of texts",
+    "rpm": _COUNT,
+    "tpm": _COUNT,
+    "parallel": _COUNT,
+    "budget": "a number of US dollars, or null",
+    "budget_period": _SPAN,
+    "priority": "low, normal or high",
+    "defaults": "an object",
+    "grace": _SPAN,
+}
+_PLACE: Final = re.compile(r"[^a-z_]")
 
 
 def routes(house: House, store: Store) -> list[Route]:
@@ -201,13 +227,19 @@ async def _body(request: Request) -> bytes:
 
 def _read(kind: Any, body: bytes) -> Any:
     """A body by its form. Messages name the member, and no value: it may be a key."""
+    given = whole(body)
+    known = kind.__struct_fields__
+    for member in given:
+        if member not in known:
+            shown = None if is_key(member) else member[:64]
+            raise invalid(f"there is no such member; there is: {', '.join(known)}", shown)
+    if "name" in known and "name" not in given:
+        raise invalid(NAME_RULE, "name")
     try:
-        return msgspec.json.decode(body, type=kind)
+        return msgspec.convert(given, kind)
     except msgspec.ValidationError as error:
-        said, _, place = str(error).partition(" - at `$")
-        raise invalid(said, place.strip(".`[]") or None) from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise ParleyError(Failure("invalid_json", "the body is not JSON")) from None
+        member = _PLACE.split(str(error).partition(" - at `$.")[2])[0]
+        raise invalid(f"write {_FORMS[member]}", member) from None
 
 
 def _holder(wanted: Wanted, now: float) -> Holder:

@@ -42,7 +42,7 @@ class Books:
         gateway.copies = self._copies(settings.ledger.bodies)
         self._look()
         if self.ledger is not None:
-            self.ledger.retention = settings.ledger.retention
+            self.ledger.retention, self.ledger.served = settings.ledger.retention, served(settings)
 
     def _copies(self, wanted: Bodies) -> "Copies | None":
         if not wanted.keys:
@@ -96,6 +96,7 @@ class Books:
         made = self.ledger = Ledger(
             self._store, folder, retention=retention, count=count, write=self._write, taken=taken
         )
+        made.served = served(settings)
         self._gateway.observers = (*self._gateway.observers, made)
         self._gateway.billed = True
         made.start()
@@ -119,6 +120,13 @@ def recorded(settings: Settings, store: Store) -> bool:
         return settings.store is not None or store.exists
     except OSError:
         return True
+
+
+def served(settings: Settings) -> frozenset[str]:
+    """Names of models that the configuration knows, those of targets too: there are never more of them than it says,
+    whatever callers write."""
+    models = settings.registrations.values()
+    return frozenset({one.model for one in models} | {target.name for one in models for target in one.targets})
 
 
 def journal_folder(store: Store) -> Path:

@@ -14,9 +14,9 @@ from parley.serve.rpc.asking import Answered
 from parley.serve.tools import Tools
 from parley.streams import envelope
 from parley.streams.backoff import pause_of
-from parley.streams.course import REASON, Again, Bury, Course, Give, Leave, Step, Tell
+from parley.streams.course import ANSWER, REASON, UNSENT, Again, Bury, Course, Give, Leave, Step, Tell
 from parley.streams.envelope import Asked, RefusedError
-from parley.streams.port import REQUEST_ID, BrokerError, Received, Subscription, TooLargeError
+from parley.streams.port import REQUEST_ID, BrokerError, Received, Subscription, TooLargeError, Topic
 from parley.streams.window import Known
 
 _NOT_SENT: Final = "the answer is larger than the broker takes"
@@ -116,13 +116,16 @@ class Handling:
         if not identity:
             return await self._fresh(request)
         while (known := tools.window.find(identity, tools.now())) is not None:
-            if known.answer is None:
-                # It is in work: this one ends as that one does.
+            if known.goes_on():
+                # This one ends as that one does.
                 ended = asyncio.get_running_loop().create_future()
                 tools.waits.setdefault(identity, []).append(ended)
                 await ended
             elif known.kept or known.had(self._message.id):
-                return await self._known(known)
+                try:
+                    return await self._known(known)
+                finally:
+                    tools.release(identity)
             else:
                 tools.window.drop(identity)
         try:
@@ -148,6 +151,7 @@ class Handling:
         if known.had(self._message.id):
             return await self._end(Tell())
         assert known.answer is not None
+        known.idle = False
         await self._send(known.answer)
 
     async def _fresh(self, request: Asked | RefusedError) -> None:
@@ -214,6 +218,7 @@ class Handling:
     async def _send(self, told: bytes) -> None:
         """Until the broker has the answer, or somebody else cares."""
         tools, message = self._tools, self._message
+        self._told = told
         attributes = {REQUEST_ID: message.id}
         while True:
             try:
@@ -244,28 +249,26 @@ class Handling:
             self._metadata = _NULL
         return True
 
-    def _unsent(self, error: BrokerError) -> Again | Give | Bury:
+    def _unsent(self, error: BrokerError, *, buried: bool = False) -> Again | Give | Bury:
         tools = self._tools
         tools.count("publish_failed")
         tools.flow.failed()
         tools.say("message.publish_failed", message_id=self._message.id, reason=str(error))
-        return self._course.unsent(tools.now(), tools.rand)
+        return self._course.unsent(tools.now(), tools.rand, buried=buried)
 
     async def _bury(self, step: Bury) -> None:
         tools, message = self._tools, self._message
         if tools.buried is None:
             return await self._end(self._course.stopped())
         attributes = {REQUEST_ID: message.id, REASON: step.reason}
-        while True:
-            try:
-                await tools.buried.send(message.body, attributes, self._order)
-                break
-            except TooLargeError as error:
+        if step.reason == UNSENT:
+            attributes[ANSWER] = "{" + self._told.decode()
+        while (error := await self._refused_burial(tools.buried, attributes)) is not None:
+            if isinstance(error, TooLargeError):
                 # It came from a broker; where the other one cannot take it, at least what it was can be told.
                 tools.say("message.unburied", message_id=message.id, reason=str(error))
                 return await self._end(Give(60.0) if self._subscription.nacks else Leave())
-            except BrokerError as error:
-                again = self._unsent(error)
+            again = self._unsent(error, buried=True)
             if isinstance(again, Give):
                 return await self._end(again)
             if not await tools.sleep(again.seconds if isinstance(again, Again) else 1.0):
@@ -273,6 +276,16 @@ class Handling:
         tools.count("dead_letter")
         tools.say("message.dead_letter", message_id=message.id, reason=step.reason)
         await self._end(Tell())
+
+    async def _refused_burial(self, buried: Topic, attributes: dict[str, str]) -> BrokerError | None:
+        """Why it is not among the dead letters. The answer goes along where they take it."""
+        try:
+            await buried.send(self._message.body, attributes, self._order)
+            return None
+        except BrokerError as error:
+            if attributes.pop(ANSWER, None) is None:
+                return error
+        return await self._refused_burial(buried, attributes)
 
     async def _end(self, step: Step) -> None:
         """The last word to the broker."""

@@ -70,12 +70,14 @@ class _Usage:
         failure = stranger(self._house, request)
         if failure is not None:
             raise ParleyError(failure)
-        words = dict(request.query_params)
+        # A key may stand in the query, as callers of some dialects write it.
+        said = request.query_params.multi_items()
+        pairs = [(name, text) for name, text in said if name != "key" or not text.startswith("parley_")]
+        words = dict(pairs)
+        if len(words) < len(pairs):
+            raise invalid("the query says something twice: write each once")
         if words.get("format", "json") not in _FORMATS:
             raise invalid("format: write json or csv", "format")
-        # A key may stand in the query, as callers of some dialects write it.
-        if "key" in words and words["key"].startswith("parley_"):
-            del words["key"]
         return words
 
 

@@ -93,18 +93,35 @@ class Row(Struct, frozen=True, array_like=True):
 
 
 class Span(Struct, frozen=True):
-    """Part of a journal: from one place to another, in bytes."""
+    """Part of a journal: from one place to another, in bytes. ``served`` are names of models that have sums of their
+    own also for requests that nobody answered."""
 
     journal: str
     begin: int
     end: int
+    served: frozenset[str] = frozenset()
 
 
-# What a row alone says: the id of its request and, from there on, how it ended. Places in a Row.
+# Values of a Row, all of them in its order.
+Values: TypeAlias = tuple[Any, ...]
+
+# Places in a Row.
+_AT: Final = Row.__struct_fields__.index("at")
 _REQUEST_ID: Final = Row.__struct_fields__.index("request_id")
+_KEY: Final = Row.__struct_fields__.index("key")
+_TAGS: Final = Row.__struct_fields__.index("tags")
+_MODEL: Final = Row.__struct_fields__.index("model")
+_PROVIDER: Final = Row.__struct_fields__.index("provider")
+# What a row alone says: the id of its request and, from there on, how it ended.
 _HOW: Final = Row.__struct_fields__.index("status")
+_OUTCOME: Final = Row.__struct_fields__.index("outcome")
+_MS: Final = Row.__struct_fields__.index("ms")
+_ESTIMATED: Final = Row.__struct_fields__.index("estimated")
+_COST: Final = Row.__struct_fields__.index("cost")
 _PARTS: Final = Row.__struct_fields__.index("cached")
-_OWN: Final = ("request_id", *Row.__struct_fields__[_HOW:])
+_COLUMNS: Final = ("id", "at", "course", "asked", "request_id", *Row.__struct_fields__[_HOW:])
+# What may be unknown, and mostly is.
+_OPEN: Final = frozenset(("asked", "ttfb_ms", "cost", *Row.__struct_fields__[_PARTS:]))
 
 
 def _insert(table: str, *columns: str) -> str:
@@ -112,9 +129,6 @@ def _insert(table: str, *columns: str) -> str:
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608 - names of our own
 
 
-_COLUMNS: Final = ("id", "at", "course", "asked", *_OWN)
-# What may be unknown, and mostly is.
-_OPEN: Final = frozenset(("asked", "ttfb_ms", "cost", *Row.__struct_fields__[_PARTS:]))
 _ADD: Final = (
     _insert("ledger_sums", "span", "course", "start", *COUNTS)
     + " ON CONFLICT (span, course, start) DO UPDATE SET "
@@ -128,30 +142,20 @@ def write(link: Link, span: Span, rows: Sequence[tuple[bytes, Row]]) -> int:
 
     Each row comes with its id, which sorts by time.
     """
+    return enter(link, span, [name for name, _ in rows], [astuple(row) for _, row in rows])
+
+
+def enter(link: Link, span: Span, ids: Sequence[bytes], rows: Sequence[Values]) -> int:
+    """The same for rows that are known by their values."""
     reached = _reach(link, span)
-    if reached is not None:
-        return reached
-    batch = _Batch()
-    made = [batch.take(name, row) for name, row in rows]
-    sums, courses = batch.totals()
+    if reached is not None or not rows:
+        return span.end if reached is None else reached
+    batch = _Batch(rows, span.served)
     # Always in one order: who else does the same at the same time waits, and there is no deadlock.
-    link.each(_NEW_COURSE, courses)
-    link.each(*_filled(made))
-    link.each(_ADD, sums)
+    link.each(_NEW_COURSE, batch.courses())
+    link.insert("ledger", batch.columns(ids))
+    link.each(_ADD, batch.sums())
     return span.end
-
-
-def _filled(rows: Sequence[tuple[Any, ...]]) -> tuple[str, list[tuple[Any, ...]]]:
-    """What inserts them, without the columns in which nothing is known of any."""
-    if not rows:
-        return "", []
-    columns = [
-        (name, column)
-        for name, column in zip(_COLUMNS, zip(*rows, strict=True), strict=True)
-        if name not in _OPEN or column[0] is not None or column.count(None) < len(column)
-    ]
-    names = [name for name, _ in columns]
-    return _insert("ledger", *names), list(zip(*[column for _, column in columns], strict=True))
 
 
 def _reach(link: Link, span: Span) -> int | None:
@@ -207,50 +211,83 @@ def _first_id(at: float) -> bytes:
 
 
 class _Batch:
-    """Rows of one transaction, their courses and their sums."""
+    """Rows of one transaction, their courses and their sums. They are counted by columns: what is done for each value
+    by itself costs more than to write it."""
 
-    def __init__(self) -> None:
-        self._hours: dict[tuple[Shared, int], list[tuple[int, ...]]] = {}
+    def __init__(self, rows: Sequence[Values], served: frozenset[str]) -> None:
+        self._served = served
+        self._columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
+        self._course = [0] * len(rows)
+        self._asked: list[str | None] = [None] * len(rows)
+        self._hours: Sums = {}
+        self._texts: dict[int, tuple[Any, ...]] = {}
+        for said, places in _alike(self._columns).items():
+            self._take(said, places, rows)
 
-    def take(self, id: bytes, row: Row) -> tuple[Any, ...]:
-        """The values of one row; ``id`` is its own."""
+    def _take(self, said: tuple[Any, ...], places: list[int], rows: Sequence[Values]) -> None:
+        """Rows of one course and one hour."""
+        columns = (
+            self._columns if len(places) == len(rows) else list(zip(*[rows[place] for place in places], strict=True))
+        )
         # Names that nobody serves are a caller's invention: they make no course of their own.
-        asked = None if row.provider else row.model[:MAX_TEXT]
+        own = columns[_PROVIDER][0] or columns[_MODEL][0] in self._served
+        asked = None if own else columns[_MODEL][0][:MAX_TEXT]
+        key, name, tags, dialect, operation, model, provider, target, start = said
         shared = (
-            row.key,
-            row.key_name[:MAX_TEXT],
-            msgspec.json.encode(row.tags, order="sorted") if row.tags else b"",
-            row.dialect,
-            row.operation,
-            row.model[:MAX_TEXT] if asked is None else "",
-            row.provider[:MAX_TEXT],
-            row.target[:MAX_TEXT],
+            key,
+            name[:MAX_TEXT],
+            tags,
+            dialect,
+            operation,
+            model[:MAX_TEXT] if asked is None else "",
+            provider[:MAX_TEXT],
+            target[:MAX_TEXT],
         )
-        course = _parts(shared)[0][0]
-        place = (shared, int(row.at) // HOUR * HOUR)
-        known = self._hours.get(place)
-        if known is None:
-            known = self._hours[place] = []
-        values: tuple[Any, ...] = astuple(row)
-        known.append(_counts(row, values))
-        return (id, row.at, course, asked, values[_REQUEST_ID], *values[_HOW:])
+        parts, counts = _parts(shared), _counts(columns)
+        for place in places:
+            self._course[place] = parts[0][0]
+            self._asked[place] = asked
+        for number, kind, common in parts:
+            self._texts[number] = (kind, *common)
+            _put(self._hours, (number, start), counts)
 
-    def totals(self) -> tuple[list[tuple[int, ...]], list[tuple[Any, ...]]]:
-        """The sums by hour and by day of every course and kind, and the courses they are of."""
-        hours: Sums = {}
-        courses: dict[int, tuple[Any, ...]] = {}
-        for (shared, start), several in self._hours.items():
-            counts = [sum(column) for column in zip(*several, strict=True)]
-            for number, kind, common in _parts(shared):
-                courses[number] = (kind, *common)
-                _put(hours, (number, start), counts)
+    def courses(self) -> list[tuple[Any, ...]]:
+        """The courses that there are sums of."""
+        return sorted((number, *text) for number, text in self._texts.items())
+
+    def columns(self, ids: Sequence[bytes]) -> dict[str, Sequence[Any]]:
+        """What stands in the table, without the columns in which nothing is known of any."""
+        own = self._columns
+        made = (ids, own[_AT], self._course, self._asked, own[_REQUEST_ID], *own[_HOW:])
+        return {
+            name: column
+            for name, column in zip(_COLUMNS, made, strict=True)
+            if name not in _OPEN or column[0] is not None or column.count(None) < len(column)
+        }
+
+    def sums(self) -> list[tuple[int, ...]]:
+        """By hour and by day of every course and kind."""
         days: Sums = {}
-        for (number, start), counts in hours.items():
+        for (number, start), counts in self._hours.items():
             _put(days, (number, start // DAY * DAY), counts)
-        sums = sorted(
-            (span, *place, *counts) for span, made in ((HOUR, hours), (DAY, days)) for place, counts in made.items()
-        )
-        return sums, sorted((number, *text) for number, text in courses.items())
+        made = ((HOUR, self._hours), (DAY, days))
+        return sorted((span, *place, *counts) for span, sums in made for place, counts in sums.items())
+
+
+def _alike(columns: Sequence[Sequence[Any]]) -> dict[tuple[Any, ...], list[int]]:
+    """The places of rows that have all in common what makes a course, and the hour."""
+    at, tags = columns[_AT], columns[_TAGS]
+    first, last = int(min(at)) // HOUR * HOUR, int(max(at)) // HOUR * HOUR
+    hours = [first] * len(at) if first == last else [int(one) // HOUR * HOUR for one in at]
+    texts = [msgspec.json.encode(one, order="sorted") if one else b"" for one in tags]
+    found: dict[tuple[Any, ...], list[int]] = {}
+    for place, said in enumerate(zip(*columns[_KEY:_TAGS], texts, *columns[_TAGS + 1 : _HOW], hours, strict=True)):
+        known = found.get(said)
+        if known is None:
+            found[said] = [place]
+        else:
+            known.append(place)
+    return found
 
 
 def _put(sums: Sums, place: tuple[int, int], counts: list[int]) -> None:
@@ -273,25 +310,24 @@ def _number(kind: str, shared: Shared) -> int:
     return int.from_bytes(blake2b(msgspec.msgpack.encode((kind, shared)), digest_size=8).digest()) >> 1
 
 
-def _counts(row: Row, values: tuple[Any, ...]) -> tuple[int, ...]:
-    """In the order of COUNTS; ``values`` are all of the row, which is cheaper than to ask for each."""
-    cached, written, reasoning, heard, spoken, images, seconds = values[_PARTS:]
-    outcome, cost = row.outcome, row.cost
-    return (
-        1,
-        1 if outcome == "error" else 0,
-        1 if outcome == "client_abort" else 0,
-        row.input,
-        row.output,
-        cached or 0,
-        written or 0,
-        reasoning or 0,
-        heard or 0,
-        spoken or 0,
-        images or 0,
-        round(seconds * 1000) if seconds else 0,
-        cost or 0,
-        1 if cost is None else 0,
-        1 if row.estimated else 0,
-        round(row.ms),
-    )
+def _counts(columns: Sequence[Sequence[Any]]) -> list[int]:
+    """Those of some rows, in the order of COUNTS."""
+    outcomes, cost = columns[_OUTCOME], columns[_COST]
+    *parts, seconds = columns[_PARTS:]
+    return [
+        len(outcomes),
+        outcomes.count("error"),
+        outcomes.count("client_abort"),
+        sum(columns[_COST + 1]),
+        sum(columns[_COST + 2]),
+        *(_known(part) for part in parts),
+        sum([round(each * 1000) for each in seconds if each]),
+        _known(cost),
+        cost.count(None),
+        columns[_ESTIMATED].count(True),
+        sum(map(round, columns[_MS])),
+    ]
+
+
+def _known(column: Sequence[int | None]) -> int:
+    return sum(filter(None, column))

@@ -14,7 +14,7 @@ Statements are SQL that SQLite and PostgreSQL both know, with named values (``:n
   transaction: it must find out by itself that it was done.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -52,6 +52,9 @@ class Link(Protocol):
     def each(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
         """The same change for each of very many rows: ``?`` stands for each value, in order. At a tenth of the cost of
         ``many``: values are what the database itself takes."""
+
+    def insert(self, table: str, columns: Mapping[str, Sequence[Any]]) -> None:
+        """Very many new rows, given by their columns: at least one of each, values as with ``each``."""
 
     def transaction(self, *, writes: bool, patient: bool = True) -> AbstractContextManager[None]:
         """All or nothing. ``patient``: another program's lock is waited for as long as was said at the opening."""

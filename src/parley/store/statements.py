@@ -4,8 +4,9 @@ Errors of the database are mapped here, once: what makes the store unusable is A
 exception like any other. Words of the database that could hold a statement's values are left out.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 from sqlalchemy import Connection, TextClause, text
@@ -59,6 +60,24 @@ class Statements:
                     self._connection.exec_driver_sql(statement, _suited(rows))
                 else:
                     self._connection.exec_driver_sql(statement.replace("?", "%s"), list(rows))
+
+    def insert(self, table: str, columns: Mapping[str, Sequence[Any]]) -> None:
+        """Very many new rows; see parley.store.port.Link."""
+        names = tuple(columns)
+        if self._connection.dialect.paramstyle != "qmark":
+            self.each(_inserted(table, names), list(zip(*columns.values(), strict=True)))
+            return
+        suited = [_suitable(column) for column in columns.values()]
+        rows, most = len(suited[0]), max(1, _MOST_VALUES // len(names))
+        done = 0
+        with self.mapped():
+            # A statement of many rows costs less than many of one, and lets go of the interpreter once.
+            for many in (most, max(1, most // 8), 1):
+                parts = range(done, rows - many + 1, many)
+                if parts:
+                    values = [_flat(suited, place, many) for place in parts]
+                    self._connection.exec_driver_sql(_failing(table, names, many), values)
+                    done += many * len(parts)
 
     @contextmanager
     def transaction(self, *, writes: bool, patient: bool = True) -> Iterator[None]:
@@ -136,12 +155,39 @@ def mapped(meaning: Meaning) -> Iterator[None]:
 _FULL: Final = frozenset((28, 122))  # ENOSPC, EDQUOT
 
 
-def _suited(rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+# Marks in one statement: what every SQLite takes.
+_MOST_VALUES: Final = 999
+
+
+def _inserted(table: str, columns: tuple[str, ...], rows: int = 1) -> str:
+    """The statement for so many rows at once."""
+    marks = f"({', '.join('?' * len(columns))})"
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([marks] * rows)}"  # noqa: S608 - names of our own
+
+
+@lru_cache(maxsize=64)
+def _failing(table: str, columns: tuple[str, ...], rows: int) -> str:
+    """The same for SQLite. A statement of many rows would keep a copy of every page that it changes, in case that one
+    of them fails; but then the whole transaction does. Always the same text, which its module knows again."""
+    return _inserted(table, columns, rows).replace("INSERT", "INSERT OR FAIL", 1)
+
+
+def _flat(columns: Sequence[Sequence[Any]], begin: int, rows: int) -> tuple[Any, ...]:
+    """The values of some rows, one after the other."""
+    width = len(columns)
+    values: list[Any] = [None] * (width * rows)
+    for place, column in enumerate(columns):
+        values[place::width] = column[begin : begin + rows]
+    return tuple(values)
+
+
+def _suitable(column: Sequence[Any]) -> Sequence[Any]:
     """The same for SQLite. Its module binds numbers and text at once; for all else, truths and bytes too, it looks for
     an adapter first, value by value, which costs more than the row."""
-    columns: list[Iterable[Any]] = []
-    for column in zip(*rows, strict=True):
-        kind = type(column[0])
-        suited = int if kind is bool else bytearray if kind is bytes else None
-        columns.append(column if suited is None or None in column else map(suited, column))
-    return list(zip(*columns, strict=True))
+    kind = type(column[0])
+    suited = int if kind is bool else bytearray if kind is bytes else None
+    return column if suited is None or None in column else list(map(suited, column))
+
+
+def _suited(rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    return list(zip(*map(_suitable, zip(*rows, strict=True)), strict=True))

@@ -29,7 +29,7 @@ _SUMS: Final = ", ".join(
 class Sums(Struct, frozen=True, kw_only=True):
     """What is asked: sums from ``since`` until before ``until`` (seconds since 1970, to the hour), one for each value
     of what stands in ``by``: DIMENSIONS, ``hour`` or ``day``, ``tag:NAME``. ``only`` are values of DIMENSIONS and
-    tags that count alone."""
+    tags that count alone; a key is meant by its id or its name."""
 
     since: float
     until: float
@@ -48,7 +48,7 @@ class Sum(Struct, frozen=True):
 
 class Requests(Struct, frozen=True, kw_only=True):
     """What is asked: the newest requests, ``before`` an id or ``after`` one, that ended in that time. ``only`` are
-    values of DIMENSIONS, ``failed`` means every outcome but ok."""
+    values of DIMENSIONS as for Sums, ``failed`` means every outcome but ok."""
 
     limit: int
     before: bytes | None = None
@@ -102,7 +102,7 @@ def _grouped(
         # In this order: the sums of a course stand together.
         " FROM ledger_courses c CROSS JOIN ledger_sums s"
         " WHERE c.kind = :kind AND s.course = c.id AND s.span = :span AND s.start >= :begin AND s.start < :upto"
-        f"{''.join(f' AND c.{name} = :{name}' for name in only)} GROUP BY c.id{', s.start' if timed else ''}"
+        f"{''.join(f' AND {_is(name)}' for name in only)} GROUP BY c.id{', s.start' if timed else ''}"
     )
     for row in link.rows(statement, kind=_kind(asked), span=span, begin=begin, upto=end, **only):
         shared = dict(zip(COURSE, row, strict=False))
@@ -110,6 +110,10 @@ def _grouped(
         if all(own.get(name) == text for name, text in tags.items()):
             of = tuple(_value(name, shared, own, row[len(COURSE)]) for name in asked.by)
             yield of, shared["key_name"], _counted(row, len(COURSE) + 1)
+
+
+def _is(name: str) -> str:
+    return "(c.key = :key OR c.key_name = :key)" if name == "key" else f"c.{name} = :{name}"
 
 
 def _tags(text: bytes) -> dict[str, str]:
@@ -148,12 +152,11 @@ def requests(link: Link, asked: Requests) -> list[tuple[bytes, Row]]:
     conditions, values = _conditions(asked)
     if not asked.only:
         return _selected(link, conditions, values, asked)
-    same = " AND ".join(f"{name} = :{name}" for name in asked.only)
-    statement = f"SELECT id FROM ledger_courses WHERE kind = '{EACH}' AND {same}"  # noqa: S608 - names of our own
+    same = " AND ".join(map(_is, asked.only))
+    statement = f"SELECT c.id FROM ledger_courses c WHERE c.kind = '{EACH}' AND {same}"  # noqa: S608 - names of our own
     courses = [int(row[0]) for row in link.rows(statement, **asked.only)]
     if len(courses) > MAX_COURSES or _failed(asked):
-        more = [f"c.{name} = :{name}" for name in asked.only]
-        return _selected(link, [*conditions, *more], {**values, **asked.only}, asked)
+        return _selected(link, [*conditions, *map(_is, asked.only)], {**values, **asked.only}, asked)
     found: list[tuple[bytes, Row]] = []
     for course in courses:
         found += _selected(link, [*conditions, "l.course = :course"], {**values, "course": course}, asked)

@@ -126,7 +126,10 @@ class Worker:
             self._abort()
         if self._blocked(writes=task.writes):
             return True
-        return taken > (PROBE_SECONDS if self.away is not None else SLOW_SECONDS)
+        if self.away is not None:
+            return taken > PROBE_SECONDS
+        # The first time what it needs is imported and its tables are made: that says nothing of the store.
+        return taken > (SLOW_SECONDS if self._link is not None or self._failures else STUCK_SECONDS)
 
     def _blocked(self, *, writes: bool) -> bool:
         known = self.away is not None or (writes and self.unwritable is not None)
