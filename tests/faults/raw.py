@@ -96,10 +96,23 @@ class Raw:
         """One byte per ``gap`` seconds until the server says something or ends; how many went."""
         for count, byte in enumerate(data):
             await self.send(bytes([byte]))
-            with contextlib.suppress(TimeoutError):
-                await self.more(gap)
+            if await self._heard(gap):
+                await self.more()
                 return count + 1
         return len(data)
+
+    async def _heard(self, seconds: float) -> bool:
+        """Whether there is something to read within that time. Nothing is taken: what a read that is given up has taken
+        in that same moment would be lost."""
+        loop, heard = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(self.sock, heard.set)
+        try:
+            async with asyncio.timeout(seconds):
+                return await heard.wait()
+        except TimeoutError:
+            return False
+        finally:
+            loop.remove_reader(self.sock)
 
     async def more(self, patience: float = PATIENCE) -> bool:
         """Wait for bytes; False at the end, ``ended`` then says "fin" or "rst"."""

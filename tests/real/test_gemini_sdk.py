@@ -284,7 +284,7 @@ def test_a_cut_stream_raises(caller: genai.Client, provider: Script) -> None:
     with pytest.raises(errors.APIError) as caught:
         said.extend(each.text for each in stream)
     assert said == ["half"]
-    assert (caught.value.code, caught.value.status) == (502, "UNAVAILABLE")
+    assert (caught.value.code, caught.value.status) == (503, "UNAVAILABLE")
     assert caught.value.details["error"]["details"][0]["reason"] == "upstream_incomplete"
 
 
