@@ -171,6 +171,12 @@ async def test_sums_of_some_and_of_some_time(shelf: Shelf) -> None:
     assert sum(one["requests"] for one in within.values()) == sum(HOUR <= row.at - NEW_YEAR < 3 * HOUR for row in rows)
 
 
+async def test_what_happened_in_the_first_second_of_an_hour_is_there_at_once(shelf: Shelf) -> None:
+    await write(shelf, [replace(ROW, at=NEW_YEAR + 0.1)])
+    assert (await sums(shelf, until=NEW_YEAR + 0.5))[()]["requests"] == 1
+    assert await sums(shelf, until=NEW_YEAR) == {}
+
+
 async def test_money_beyond_a_databases_numbers_is_added_up(shelf: Shelf) -> None:
     for place in range(3):
         rows = [replace(ROW, at=NEW_YEAR + place * DAY + n, cost=2**53) for n in range(1000)]

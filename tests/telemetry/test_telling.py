@@ -141,7 +141,9 @@ def test_who_asks_is_told_how_long_it_took() -> None:
     stage.clock.advance(0.125)
     stage.sent[1].begin(headers=[(b"content-type", b"application/json")])
     stage.clock.advance(0.125)
-    stage.sent[1].say(b'{"id":"c","choices":[]}')
+    stage.sent[1].say(
+        b'{"id":"c","choices":[{"index":0,"message":{"role":"assistant","content":"x"},"finish_reason":"stop"}]}'
+    )
     stage.sent[1].done()
     assert shown(ear.lines) == {"wait": 500.0, "provider": 250.0, "first-byte": 125.0, "total": 750.0}
     assert b"x-parley-timing" not in stage.sent[1].lines

@@ -78,7 +78,8 @@ def sums(link: Link, asked: Sums) -> list[Sum]:
 
 def _spans(asked: Sums) -> Iterator[tuple[int, int, int]]:
     """Sums of days where a day is asked for as a whole, of hours at its edges."""
-    begin, end = int(asked.since) // HOUR * HOUR, -(-int(asked.until) // HOUR) * HOUR
+    # A part of a second counts: what has just happened is before now.
+    begin, end = int(asked.since // HOUR) * HOUR, -int(-asked.until // HOUR) * HOUR
     first, last = -(-begin // DAY) * DAY, end // DAY * DAY
     if "hour" in asked.by or first >= last:
         yield HOUR, begin, end
