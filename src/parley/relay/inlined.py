@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from parley.failure import Failure
 from parley.ir import Block, ChatRequest, Media, ToolResult
+from parley.wire.media_type import named
 
 # What is at an address: its media type and its bytes in base64.
 Found: TypeAlias = Mapping[str, tuple[str, str]]
@@ -27,27 +28,6 @@ _SIGNS: Final = (
 _RIFF: Final = {b"WEBP": "image/webp", b"WAVE": "audio/wav"}
 # Things of these kinds begin as they must, or are none.
 _SIGNED: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp", "application/pdf"})
-_ENDINGS: Final = {
-    "png": "image/png",
-    "jpg": "image/jpeg",
-    "jpeg": "image/jpeg",
-    "gif": "image/gif",
-    "webp": "image/webp",
-    "heic": "image/heic",
-    "heif": "image/heif",
-    "pdf": "application/pdf",
-    "txt": "text/plain",
-    "md": "text/markdown",
-    "csv": "text/csv",
-    "html": "text/html",
-    "wav": "audio/wav",
-    "mp3": "audio/mpeg",
-    "flac": "audio/flac",
-    "ogg": "audio/ogg",
-    "mp4": "video/mp4",
-    "mov": "video/quicktime",
-    "webm": "video/webm",
-}
 # Data that nobody looks into.
 _ANY: Final = "AAAA"
 _STANDING: Final = {"image": "image/png", "audio": "audio/wav", "video": "video/mp4", "document": "application/pdf"}
@@ -126,8 +106,7 @@ def _text(data: bytes) -> str | None:
 
 
 def _stated(media: Media) -> str | None:
-    ending = (media.url or "").partition("#")[0].partition("?")[0].rpartition(".")[2].lower()
-    return media.media_type or _ENDINGS.get(ending)
+    return media.media_type or named(media.url or "")
 
 
 def _typed(media: Media) -> str:

@@ -17,6 +17,7 @@ from parley.wire.fields import thought_at
 from parley.wire.gemini.answer import filled
 from parley.wire.gemini.names import BAD_JSON, NAME, Json, rest
 from parley.wire.gemini.settings import put_settings
+from parley.wire.media_type import named
 from parley.wire.signature import SIGNED, WRAPPED, call_signature, native, of_text, opened
 
 _SYSTEM: Final = ("system", "developer")
@@ -28,17 +29,6 @@ _SIGNS: Final = {
     "JVBE": "application/pdf",
 }
 _MEDIA_TYPES: Final = {"image/jpg": "image/jpeg", "audio/mp3": "audio/mpeg", "audio/x-wav": "audio/wav"}
-_ENDINGS: Final = {
-    "png": "image/png",
-    "jpg": "image/jpeg",
-    "jpeg": "image/jpeg",
-    "gif": "image/gif",
-    "webp": "image/webp",
-    "pdf": "application/pdf",
-    "mp4": "video/mp4",
-    "mp3": "audio/mpeg",
-    "wav": "audio/wav",
-}
 _object: Final = json.Decoder(dict[str, Any])
 
 
@@ -290,8 +280,7 @@ class Prompt:
             return {"inlineData": {"mimeType": self._typed(media_type, data), "data": data}}
         if self.options.get("urls") is False:
             raise invalid(f"{self.path}: this provider takes no URL; send the data itself", self.path)
-        ending = str(url).partition("?")[0].rpartition(".")[2].lower()
-        known = media_type or _ENDINGS.get(ending) or ("image/jpeg" if block.kind == "image" else None)
+        known = media_type or named(str(url)) or ("image/jpeg" if block.kind == "image" else None)
         return {"fileData": {"fileUri": url, **({"mimeType": known} if known else {})}}
 
     def _typed(self, stated: str | None, data: str) -> str:
