@@ -164,6 +164,7 @@ async def test_calls_beyond_the_limit_wait_in_order() -> None:
     assert len(yard.wires) == 2
     for number, ear in enumerate(ears):
         one.hear(OK)
+        await settle()
         assert one.parts[-1] == b"%d" % number
         assert ear.ended == []
     one.hear(OK)
@@ -177,6 +178,7 @@ async def test_a_waiting_call_that_is_cancelled_is_passed_over() -> None:
     yard.pool.send(call(b"gone"), gone).cancel()
     yard.pool.send(call(b"next"), ear)
     one.hear(OK)
+    await settle()
     assert one.parts[-1] == b"next"
     one.hear(OK)
     assert (gone.ended, ear.whole) == ([], (200, b"hello"))

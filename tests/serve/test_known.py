@@ -40,6 +40,7 @@ class Line:
         for sent in self.stage.sent:
             sent.whole()
         self.stage.sent.clear()
+        self.house.cork.flush()
         written, self.plug.written = self.plug.written, b""
         return written
 
@@ -149,3 +150,14 @@ async def test_our_own_fault_ends_the_connection_as_it_does_without_a_known_head
         ends.append((line.answer(), line.plug.closed))
     assert ends[0] == ends[1]
     assert caplog.text.count("a request could not be handled") == 2
+
+
+@pytest.mark.parametrize("end", ["half-close", "shutdown"])
+async def test_an_answer_of_the_same_turn_is_not_lost_when_the_connection_ends(end: str) -> None:
+    line = await known()
+    line.connection.data_received(request(b"{"))
+    if end == "half-close":
+        line.connection.eof_received()
+    else:
+        line.connection.shutdown()
+    assert line.plug.written.startswith(b"HTTP/1.1 400 ")

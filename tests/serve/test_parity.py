@@ -36,9 +36,6 @@ class Plug:
     def is_closing(self) -> bool:
         return self.closed
 
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Nothing waits here."""
-
     def close(self) -> None:
         self.closed = True
 

@@ -7,12 +7,13 @@ Sources: RFC 9112; fault contract U6-U10, U17-U22, M1, M2.
 
 import zlib
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import httptools
 
 from parley.failure import Failure
 from parley.framing import UsualHead, only_chunk
+from parley.io.cork import Cork, Message
 from parley.io.ending import finished, unhandled
 from parley.ports import Call, Flight, Headers, Sink
 
@@ -23,9 +24,6 @@ LESSONS: Final = 8
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding", b"content-encoding"})
 _PLAIN: Final = (b"", b"identity")
 _CODINGS: Final = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
-
-
-Message: TypeAlias = tuple[bytes | memoryview, ...]
 
 
 class Owner:
@@ -50,10 +48,11 @@ class Connection:
     It is the Flight of that call; ``again`` is the call's second flight where the connection was stale.
     """
 
-    def __init__(self, owner: Owner, origin: str, now: Callable[[], float]) -> None:
+    def __init__(self, owner: Owner, origin: str, now: Callable[[], float], cork: Cork) -> None:
         self.owner = owner
         self.origin = origin
         self._now = now
+        self._cork = cork
         self.transport: Any = None
         self.again: Flight | None = None
         self.sink: Sink | None = None
@@ -81,10 +80,7 @@ class Connection:
         self._answered = self._whole = self._framed = self._between = False
         self._coding = None
         self._head_bytes = self._informational = 0
-        if len(message) == 1:
-            self.transport.write(message[0])
-        else:
-            self.transport.writelines(message)
+        self._cork.write(self.transport, message)
 
     def cancel(self) -> None:
         """Forget the sink and close at once; what was requested stops upstream."""

@@ -13,9 +13,9 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from parley.failure import Failure
+from parley.io.cork import Message
 from parley.ports import Call, Destination
 
-Message = tuple[bytes | memoryview, ...]
 _UNIX: Final = "unix://"
 _JOIN_BELOW: Final = 64 * 1024
 _REMEMBERED: Final = 4096

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from parley.failure import Failure
+from parley.io.cork import Cork
 from parley.io.http1 import Connection, Owner
 from parley.io.opening import Opener
 from parley.ports import Call, Flight, Sink, Timer
@@ -89,6 +90,7 @@ class Pool(Owner):
     ) -> None:
         self._loop = loop
         self._now: Callable[[], float] = loop.time
+        self._cork = Cork(loop)
         self._opener = opener
         self._max = max_connections
         self._on_stale = on_stale
@@ -181,7 +183,7 @@ class Pool(Owner):
     def _open_or_wait(self, origin: Origin, ticket: Ticket) -> None:
         if origin.opened < self._max:
             origin.opened += 1
-            connection = Connection(self, ticket.call.to.origin, self._now)
+            connection = Connection(self, ticket.call.to.origin, self._now, self._cork)
             ticket.task = self._loop.create_task(self._open(origin, ticket, connection))
             # Not in the task itself: one that is cancelled before its first turn never runs.
             ticket.task.add_done_callback(lambda task: self._drop(connection, origin) if task.cancelled() else None)

@@ -64,8 +64,6 @@ class CallerConnection:
         self._known: Known | None = None
         self._learns: Known | None = None
         self._lessons = LESSONS
-        self._dates: Any = None
-        self._date_lines = b""
 
     # asyncio's side
 
@@ -105,6 +103,7 @@ class CallerConnection:
 
     def eof_received(self) -> bool:
         """Half-close, or the caller has left; a request cut short is refused."""
+        self.house.cork.flush()
         if self._closing:
             self.transport.close()
             return False
@@ -224,6 +223,14 @@ class CallerConnection:
 
     # Answers
 
+    def start(self, status: int) -> bytes:
+        """The first lines of an answer."""
+        return STATUS[status] + self.house.dated(self.state.default_headers)
+
+    def write(self, data: bytes) -> None:
+        """Part of an answer; all of them leave in their order."""
+        self.house.cork.write(self.transport, (data,))
+
     def answered(self, incoming: Incoming) -> None:
         """A request has its answer: close, start one that waited, or wait for the next."""
         self._running = None
@@ -246,6 +253,7 @@ class CallerConnection:
     def shutdown(self) -> None:
         """Called by uvicorn's stop: close now if idle, else after the answer."""
         if self._running is None:
+            self.house.cork.flush()
             self.transport.close()
         else:
             self._running.keep_alive = False
@@ -266,14 +274,6 @@ class CallerConnection:
         """No head is known any more."""
         self._known = self._learns = None
         self._lessons = LESSONS
-
-    def date_lines(self) -> bytes:
-        """The header lines that uvicorn renews every second."""
-        dates = self.state.default_headers
-        if dates is not self._dates:
-            self._dates = dates
-            self._date_lines = b"".join([b"%b: %b\r\n" % header for header in dates])
-        return self._date_lines
 
     # Inside
 
@@ -346,7 +346,7 @@ class CallerConnection:
             self.transport.pause_reading()
             self._waiting.append(incoming)
         if self._noted.get(b"expect", b"").lower() == b"100-continue":
-            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _next_in_line(self) -> None:
         incoming = self._waiting.popleft()
@@ -366,9 +366,8 @@ class CallerConnection:
         if self._closing:
             return
         self._closing = True
-        path = self._url.partition(b"?")[0] or b"/"
         request_id = self.house.gateway.request_id(None)
-        status, body = self.house.refused(path, refusal, request_id)
+        status, body = self.house.refused(self._url.partition(b"?")[0] or b"/", refusal, request_id)
         running = self._running
         if running is not None and running.began:
             running.keep_alive = False
@@ -378,7 +377,7 @@ class CallerConnection:
             request_id.encode(), len(body),
         )  # fmt: skip
         retry = b"retry-after: 1\r\n" if status == 503 else b""
-        self.transport.write(b"".join((STATUS[status], self.date_lines(), head, retry, CLOSE, b"\r\n", body)))
+        self.write(b"".join((self.start(status), head, retry, CLOSE, b"\r\n", body)))
         self._linger()
 
     def _linger(self) -> None:
@@ -389,6 +388,7 @@ class CallerConnection:
         if self._waiting:
             self._waiting.clear()
             self.transport.resume_reading()
+        self.house.cork.flush()
         if self.transport.can_write_eof():
             self.transport.write_eof()
         else:

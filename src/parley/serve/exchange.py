@@ -122,7 +122,7 @@ class Exchange(Incoming):
         now = loop.time()
         if not (self.opened or self.old) and now - self._asked >= ASK_SECONDS:
             self._asked = now
-            transport.write(_STILL_THERE)
+            self.connection.write(_STILL_THERE)
         loop.call_later(LOOK_SECONDS, self._look)
 
     def gone(self) -> None:
@@ -152,8 +152,8 @@ class Exchange(Incoming):
         if connection.house.draining:
             self.keep_alive = False
         end = b"\r\n\r\n" if self.keep_alive else _END_AND_CLOSE
-        start, dates, length = STATUS[status], connection.date_lines(), str(len(body)).encode()
-        connection.transport.write(b"%b%b%bcontent-length: %b%b%b" % (start, dates, head, length, end, body))
+        start, length = connection.start(status), str(len(body)).encode()
+        connection.write(b"%b%bcontent-length: %b%b%b" % (start, head, length, end, body))
         self._done()
 
     def open(self, status: int, head: bytes) -> None:
@@ -167,9 +167,7 @@ class Exchange(Incoming):
         framing = b"" if self.old else b"transfer-encoding: chunked\r\n"
         last = b"\r\n" if self.keep_alive else CLOSE + b"\r\n"
         # Written together with the first piece, which always follows at once.
-        # Pieces leave at once: kept for the end of the loop's turn, most would find their reader asleep again.
-        connection.transport.set_write_buffer_limits(0)
-        self.parts.append(b"".join((STATUS[status], connection.date_lines(), head, framing, last)))
+        self.parts.append(b"".join((connection.start(status), head, framing, last)))
 
     def send(self, data: bytes) -> None:
         """One chunk."""
@@ -182,7 +180,7 @@ class Exchange(Incoming):
             chunk = b"%b%b%b\r\n" % (head, size_line(len(data)), data)
         else:
             chunk = b"%b%b\r\n" % (size_line(len(data)), data)
-        self.connection.transport.write(chunk)
+        self.connection.write(chunk)
 
     def finish(self, *, close: bool = False) -> None:
         """The end of the stream."""
@@ -190,10 +188,8 @@ class Exchange(Incoming):
             return
         self.keep_alive = self.keep_alive and not close
         last = self.body() + (b"" if self.old else b"0\r\n\r\n")
-        transport = self.connection.transport
         if last:
-            transport.write(last)
-        transport.set_write_buffer_limits()
+            self.connection.write(last)
         self._done()
 
     def cut(self) -> None:
@@ -202,6 +198,7 @@ class Exchange(Incoming):
             return
         self.keep_alive = False
         if self.old:
+            self.connection.house.cork.flush()
             self.connection.transport.abort()
         self._done()
 

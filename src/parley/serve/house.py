@@ -8,6 +8,7 @@ from msgspec.structs import asdict
 
 from parley.failure import ParleyError
 from parley.gateway import Gateway
+from parley.io.cork import Cork
 from parley.ports import Headers
 from parley.serve.edge import Door, Refusal
 from parley.serve.lag import Lag
@@ -77,10 +78,13 @@ class House:
         self.door = Door(gateway.settings)
         self.inlets = Inlets()
         self.loop = loop
+        self.cork = Cork(loop)
         self.draining = False
         self.now = loop.time()
         self.watched: set[Watched] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._dates: Headers = []
+        self._date_lines = b""
         # Loads the configuration again; what it has to say of the last time.
         self.reload: Reloads | None = None
         # The other processes that serve the same addresses, where there are any.
@@ -155,6 +159,13 @@ class House:
         lost += self.messaging.problems() if self.messaging is not None else []
         lost += self.calls.problems() if self.calls is not None else []
         return self.notices + rejected + lost + (self.store.problems() if self.store is not None else [])
+
+    def dated(self, dates: Headers) -> bytes:
+        """The header lines of those that uvicorn makes anew every second."""
+        if dates is not self._dates:
+            self._dates = dates
+            self._date_lines = b"".join([b"%b: %b\r\n" % header for header in dates])
+        return self._date_lines
 
     def watch(self, connection: Watched) -> None:
         """Look at it until ``unwatch``."""
