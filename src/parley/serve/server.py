@@ -27,7 +27,7 @@ from parley.failure import Failure
 from parley.gateway import Gateway
 from parley.gateway.families import STORE_ERRORS
 from parley.gateway.measures import Measures
-from parley.io.log import LineLog
+from parley.io.log import LineLog, Told
 from parley.io.upstreams import upstreams
 from parley.ports import Upstream
 from parley.serve.asgi import App, Shell
@@ -82,6 +82,7 @@ async def run(
     transports: dict[str, Upstream] = {}
     async with contextlib.AsyncExitStack() as parts:
         parts.callback(log.close)
+        parts.callback(Told(loop, log.write).close)
         gateway = gateway_for(settings, loop, log.write, transports=transports)
         house = await _furnished(gateway, log, parts, several=member is not None)
         noding = house.nodes = Noding(house, transports, log.write, _start(member))
