@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 import os
 from collections.abc import Iterator
 
@@ -10,7 +9,7 @@ import pytest
 from peers import ManualLoop
 
 from parley.io import log as log_module
-from parley.io.log import FLUSH_SECONDS, LineLog, Told
+from parley.io.log import FLUSH_SECONDS, LineLog
 
 
 @pytest.fixture
@@ -112,27 +111,3 @@ async def test_the_real_loop_flushes_by_itself(pipe: tuple[int, int]) -> None:
         await read.wait()
     loop.remove_reader(pipe[0])
     assert drained(pipe[0]) == b"line\n"
-
-
-async def test_what_loggers_say_is_a_line_like_all_others() -> None:
-    lines: list[bytes] = []
-    told = Told(asyncio.get_running_loop(), lines.append)
-    try:
-        try:
-            raise ValueError("of a hook")
-        except ValueError:
-            logging.getLogger("parley").exception("the %s failed", "hook")
-        await asyncio.to_thread(logging.getLogger("a.library").warning, "slow\nserver")
-        logging.getLogger("a.library").info("nobody asked")
-        await asyncio.sleep(0)
-    finally:
-        told.close()
-    first, second = map(json.loads, lines)
-    trace = first.pop("traceback")
-    assert first == {"event": "log", "level": "error", "logger": "parley", "message": "the hook failed"}
-    assert trace.startswith("Traceback")
-    assert trace.endswith("ValueError: of a hook")
-    assert second == {"event": "log", "level": "warning", "logger": "a.library", "message": "slow\nserver"}
-    logging.getLogger("parley").warning("nobody listens any more")
-    await asyncio.sleep(0)
-    assert len(lines) == 2

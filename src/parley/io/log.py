@@ -1,7 +1,6 @@
 """Log lines to a descriptor, in batches, never waiting: a reader that stalls loses lines, not requests (G12)."""
 
 import asyncio
-import logging
 import os
 import select
 import socket
@@ -10,8 +9,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Final, TypeAlias
-
-import msgspec
 
 FLUSH_SECONDS: Final = 0.05
 MAX_PENDING: Final = 4 * 1024 * 1024
@@ -105,44 +102,6 @@ class LineLog:
         except OSError:
             return len(data)
         return done
-
-
-class Told(logging.Handler):
-    """What Python's own loggers say (ours of faults, libraries' of trouble) as lines of the same log, until ``close``.
-
-    ``write`` is called on the loop's thread, whoever says it.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, write: Callable[[bytes], None]) -> None:
-        super().__init__()
-        self._loop, self._write = loop, write
-        logging.getLogger().addHandler(self)
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """See logging.Handler. A record that cannot be put into words is no reason to fail."""
-        try:
-            line = msgspec.json.encode(_facts(record))
-            # A loop that is closed takes no more.
-            self._loop.call_soon_threadsafe(self._write, line)
-        except Exception:
-            self.handleError(record)
-
-    def close(self) -> None:
-        """Hear nothing more."""
-        logging.getLogger().removeHandler(self)
-        super().close()
-
-
-def _facts(record: logging.LogRecord) -> dict[str, str]:
-    facts = {
-        "event": "log",
-        "level": record.levelname.lower(),
-        "logger": record.name,
-        "message": record.getMessage(),
-    }
-    if record.exc_info:
-        facts["traceback"] = logging.Formatter().formatException(record.exc_info)
-    return facts
 
 
 def _cut(data: bytes, start: int) -> int:

@@ -27,7 +27,7 @@ from parley.failure import Failure
 from parley.gateway import Gateway
 from parley.gateway.families import STORE_ERRORS
 from parley.gateway.measures import Measures
-from parley.io.log import LineLog, Told
+from parley.io.log import LineLog
 from parley.io.upstreams import upstreams
 from parley.ports import Upstream
 from parley.serve.asgi import App, Shell
@@ -48,6 +48,7 @@ from parley.serve.watchdog import Watchdog
 from parley.settings import Settings
 from parley.store import Store
 from parley.store.holding import Contexts
+from parley.telemetry.last_resort import LastResort
 from parley.telemetry.telling import Telling
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ async def run(
     transports: dict[str, Upstream] = {}
     async with contextlib.AsyncExitStack() as parts:
         parts.callback(log.close)
-        parts.callback(Told(loop, log.write).close)
+        parts.callback(LastResort(loop, log.write).close)
         gateway = gateway_for(settings, loop, log.write, transports=transports)
         house = await _furnished(gateway, log, parts, several=member is not None)
         noding = house.nodes = Noding(house, transports, log.write, _start(member))
