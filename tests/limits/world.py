@@ -93,7 +93,7 @@ class World:
         self.state: State | None = None
         self.away = self.lost = False
         self.events: list[tuple[float, int, Callable[[], None]]] = []
-        self.count = 0
+        self.count = self.starts = 0
         self.working: list[Work] = []
         self.most = self.total = self.excess = 0
         self.processes = [self.process(f"p{number}") for number in range(processes)]
@@ -147,4 +147,6 @@ class World:
 
     def restart(self, number: int) -> None:
         self.processes[number].crash()
-        self.processes[number] = self.process(f"q{self.count}")
+        # No two of them ever have one name, as processes have not.
+        self.starts += 1
+        self.processes[number] = self.process(f"q{self.starts}")
