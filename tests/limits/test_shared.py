@@ -196,3 +196,23 @@ def test_a_lost_answer_is_not_counted_twice() -> None:
     world.run(2 * TTL)
     assert world.state.used == 7
     assert process.meter.quiet
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.integers(2, 4))
+def test_what_fits_is_let_in_soon_wherever_it_comes(seed: int, processes: int) -> None:
+    world, random = World(MONEY, processes), Random(seed)
+    busy(world, random, 40, cost=20)
+    world.run(1.0)
+    for process in world.processes:
+        process.waiting.clear()
+    for work in list(world.working):
+        work.process.end(work)
+    # Some have a little left of what they were leased, less than the next request needs.
+    world.run(random.uniform(0, 2))
+    need = (MONEY.limit - world.total) * 2 // 3
+    process = random.choice(world.processes)
+    process.offer(need, need)
+    world.run(1.0)
+    assert process.waiting == []
+    assert [work.reserved for work in world.working] == [need]

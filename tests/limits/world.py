@@ -57,7 +57,7 @@ class Process:
         meter.room(self.world.now, self.world.wall)
         needs = [need for need, _ in self.waiting]
         meter.step = min(needs, default=0)
-        meter.wanted = max(0, sum(needs) - max(0, meter.room(self.world.now, self.world.wall)))
+        meter.wanted = sum(needs)
         if meter.quiet:
             return
         self.asking = True

@@ -90,6 +90,8 @@ class Gate:
         self._told: dict[Meter, None] = {}
         self._waiting: dict[Ticket, None] = {}
         self._asking = False
+        # Whether somebody came who waits, while it was being asked.
+        self._came = False
         self._away = False
         self._closed = False
         self._timer: list[Timer] = []
@@ -278,6 +280,7 @@ class Gate:
             raise self._shed(ticket, "overload", FULL)
         ticket.until = self._gateway.now() + WAIT_SECONDS
         self._waiting[ticket] = None
+        self._came = True
         self._ask()
         self._expect()
         return False
@@ -322,7 +325,7 @@ class Gate:
         if not meters:
             self._away = False
             return
-        self._asking = True
+        self._asking, self._came = True, False
         self._cancel()
         asks = [meter.ask(now) for meter in meters]
         self._counters.exchange(asks, lambda outcome: self._heard(meters, asks, outcome))
@@ -338,9 +341,6 @@ class Gate:
                     self._told[meter] = None
                     meter.wanted += need
                     meter.step = min(meter.step or need, need)
-        for meter in self._told:
-            if meter.wanted:
-                meter.wanted = max(0, meter.wanted - max(0, meter.lease - meter.held)) or int(not meter.known)
 
     def _heard(self, meters: Sequence[Meter], asks: Sequence[Ask], outcome: Sequence[Answer] | Failure) -> None:
         self._asking = False
@@ -350,8 +350,7 @@ class Gate:
             for meter, ask, answer in zip(meters, asks, outcome, strict=True):
                 meter.hear(ask, answer, now)
         self._retry(now)
-        if self._waiting and not self._away and not self._short_of(asks, outcome):
-            # They came while it was being asked.
+        if self._waiting and self._came and not self._away and not self._short_of(asks, outcome):
             self._ask()
         elif self._waiting:
             self._later(AGAIN_SECONDS)

@@ -24,8 +24,9 @@ NEVER: Final = -1.0
 
 class Meter:
     """Of places at one time, which have neither window nor period. ``told``: a bank keeps account of it; ``leases``:
-    others count on the same account. ``wanted`` is what requests that wait for a lease need, ``step`` the least of
-    them. Times are monotonic (``now``) and since 1970 (``wall``). An epoch below 0 is one that the bank does not know.
+    others count on the same account. ``wanted`` is what requests that wait for a lease need in all, ``step`` the least
+    of them. Times are monotonic (``now``) and since 1970 (``wall``). An epoch below 0 is one that the bank does not
+    know.
     """
 
     __slots__ = (
@@ -112,7 +113,7 @@ class Meter:
         if self.heard + FORGOTTEN / 2 < now and self.total == self.stored and not (self.lease or self.unheard):
             self.turn += 1
             self.total = self.stored = 0
-        ahead = keep = 0
+        ahead = keep = least = 0
         if self.leases:
             self.pace, self.flow = max(self.flow, self.pace // 4), 0
             ahead = 0 if self.others_wait else 2 * self.pace
@@ -121,6 +122,8 @@ class Meter:
             self.rest += max(0, self.lease - keep)
             self.lease = keep
             ahead = max(0, self.held + ahead - keep)
+            # Beside what is kept: who waits has nothing of what goes back.
+            least = max(0, self.wanted - keep + self.held) if self.wanted else 0
         self.asked, self.unheard = self.epoch, True
         return Ask(
             account=self.rule.account,
@@ -132,7 +135,7 @@ class Meter:
             total=self.total,
             keep=keep,
             held=self.held if self.leases else 0,
-            least=self.wanted if self.leases else 0,
+            least=least,
             step=max(1, self.step),
             ahead=ahead,
             leases=self.leases,
