@@ -242,6 +242,27 @@ def test_a_hook_that_fails_on_an_answer_refuses_it() -> None:
     stage.quiet()
 
 
+def test_a_hook_that_wants_to_end_the_process_has_failed_like_any_other() -> None:
+    class Leaves:
+        def request(self, view: RequestView) -> None:
+            raise SystemExit
+
+    stage = Hooked(Leaves())
+    _, ear = stage.ask()
+    assert (ear.status, ear.error["code"]) == (500, "internal")
+    stage.quiet()
+
+    class LeavesLater:
+        def answer(self, view: AnswerView) -> None:
+            raise SystemExit
+
+    stage = Hooked(LeavesLater())
+    _, ear = stage.ask()
+    stage.last().whole()
+    assert (ear.status, ear.error["code"]) == (500, "internal")
+    stage.quiet()
+
+
 # Which requests
 
 

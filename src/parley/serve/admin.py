@@ -32,7 +32,7 @@ class _Admin:
         if failure is not None:
             return refused(self._house, failure)
         reading = await self._reload.load("asked")
-        problems = [*told_of(reading), *(one for one in self._house.notices if one["kind"] == "restart")]
+        problems = [*told_of(reading), *(one for one in self._house.problems() if one["kind"] == "restart")]
         body = {"status": "rejected" if reading.problems else "loaded", "problems": problems}
         return Response(msgspec.json.encode(body), 422 if reading.problems else 200, media_type=_JSON)
 

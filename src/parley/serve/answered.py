@@ -66,7 +66,7 @@ class Answering:
             before = [text.text for text in texts]
             try:
                 _whole(guest, view, texts)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 failure = guest.failed(error)
                 if failure is not None:
                     raise ParleyError(failure) from None
@@ -158,7 +158,7 @@ def _asked(guest: Guest, work: Callable[[], Any], otherwise: Any) -> Any:
     """What a hook makes; ``otherwise`` where it fails and may. Raises ParleyError."""
     try:
         return work()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         failure = guest.failed(error)
         if failure is not None:
             raise ParleyError(failure) from None

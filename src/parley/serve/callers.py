@@ -53,7 +53,7 @@ class HookCallers:
         for guest in self._guests:
             try:
                 found = guest.hook.authenticate(told)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 # Of the error only the type: its words may be the caller's key.
                 name = type(error).__name__
                 logging.getLogger("parley").error("the hook %s failed: %s", guest.said.use, name)

@@ -60,7 +60,7 @@ class _Asking:
                 self._take(look, guest.hook.request(look.view))
             except ParleyError:
                 raise
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 _fail(guest, error)
         if self._body is not self._job.request.body:
             self._job.rewritten(self._body)
