@@ -360,16 +360,6 @@ def test_what_takes_a_restart_is_said(connect: Connect, parley_server: Start, tm
     assert not (tmp_path / "other.db").exists()
 
 
-def test_counters_that_wait_for_a_restart_are_told_by_whoever_reloads(connect: Connect, parley_server: Start) -> None:
-    quotas = {"all": {"requests": {"minute": 1000}}}
-    gateway = parley_server({"quotas": quotas, **entries("one")})
-    client = connect(gateway)
-    replace(gateway.path, {"quotas": {"counters": "store", **quotas}, **entries("one")})
-    problem = {"kind": "restart", "message": "quotas.counters has changed; it takes a restart"}
-    assert client.reload() == (200, {"status": "loaded", "problems": [problem]})
-    assert client.problems() == [problem]
-
-
 def test_the_door_and_its_limits_follow(connect: Connect, parley_server: Start) -> None:
     gateway = parley_server({"hosts": ["gate.example"], **entries("one")})
     client = connect(gateway)
